@@ -1,0 +1,74 @@
+"""One token a run: who asks to stop sets it, what works or waits looks at it or is called by it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from engine.errors import Cancelled
+
+
+class CancelToken:
+    """A latch from "go on" to "stop", safe to use from any thread.
+
+    Work that polls calls `raise_if_cancelled`; work that blocks (a process, a socket, a condition)
+    registers a callback that unblocks it. Callbacks run once, in the thread that cancels, or at once
+    when the token is cancelled already.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._next = 0
+        self.reason = ""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._event.is_set()
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ask to stop; the first reason stays. Errors of callbacks do not keep the others from running."""
+        with self._lock:
+            if self._event.is_set():
+                return
+            self.reason = reason
+            self._event.set()
+            callbacks = list(self._callbacks.values())
+            self._callbacks.clear()
+        errors = []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:  # one callback must not keep the next from unblocking its thread
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` when somebody asked to stop."""
+        if self._event.is_set():
+            raise Cancelled(self.reason)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds`; True when it was cancelled meanwhile. A sleep that a cancel ends."""
+        return self._event.wait(seconds)
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` if a cancel comes while the block runs (at once, if it came before)."""
+        with self._lock:
+            late = self._event.is_set()
+            self._next += 1
+            handle = self._next
+            if not late:
+                self._callbacks[handle] = callback
+        if late:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.pop(handle, None)

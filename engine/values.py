@@ -1,0 +1,158 @@
+"""The values that adapters and the engine hand each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A client tool as found on a host."""
+
+    name: str
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What a source's `check` found. A report means that a backup will work; `notes` are for people.
+
+    `engine` is the family ("postgresql"), `version` what the server calls itself ("15.18").
+    """
+
+    engine: str
+    version: str
+    databases: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Tables and their row counts. It proves something only when `consistent`: taken in one snapshot."""
+
+    tables: Mapping[str, int]
+    consistent: bool
+
+    def differences(self, other: Fingerprint, *, most: int = 5) -> list[str]:
+        """Say in words how `other` (what was restored) differs; empty when equal."""
+        found = []
+        for name in sorted(self.tables.keys() | other.tables.keys()):
+            mine, theirs = self.tables.get(name), other.tables.get(name)
+            if mine == theirs:
+                continue
+            if theirs is None:
+                found.append(f"table {name} is missing")
+            elif mine is None:
+                found.append(f"table {name} should not be there")
+            else:
+                found.append(f"table {name} has {theirs} rows instead of {mine}")
+        if len(found) > most:
+            found[most:] = [f"and {len(found) - most} more"]
+        return found
+
+
+class Dump:
+    """A dump that has begun: iterate over its chunks once, then ask for its fingerprint, then close it.
+
+    `chunks` raises when the dump is not whole: a wrong exit status, a missing end mark. Reaching its
+    end is therefore a statement. `fingerprint` is called after the last chunk; it returns what the
+    dump's own snapshot held. `close` always runs.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        *,
+        engine_version: str = "",
+        tool_version: str = "",
+        fingerprint: Callable[[], Fingerprint | None] | None = None,
+        close: Callable[[], None] | None = None,
+        details: str = "",
+    ) -> None:
+        self._chunks = iter(chunks)
+        self._fingerprint = fingerprint
+        self._close = close
+        self.engine_version = engine_version
+        self.tool_version = tool_version
+        self.details = details
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def fingerprint(self) -> Fingerprint | None:
+        """What the dump's snapshot held; None when the adapter cannot tell or was not asked to."""
+        return self._fingerprint() if self._fingerprint is not None else None
+
+    def close(self) -> None:
+        """Release the snapshot and end the tools. Safe to call twice."""
+        close_chunks = getattr(self._chunks, "close", None)
+        if close_chunks is not None:
+            close_chunks()
+        if self._close is not None:
+            close, self._close = self._close, None
+            close()
+
+    def __enter__(self) -> Dump:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TargetState(StrEnum):
+    """What a restore would find at its target."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    FILLED = "filled"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageReport:
+    """What a storage's `check` found; `free` in bytes, None when it cannot be told."""
+
+    detail: str
+    free: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file at a destination; `name` is relative to its root, `modified` UTC."""
+
+    name: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What an upload may leave behind, told before its first byte goes out."""
+
+    temporary_name: str
+    upload_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file that was written, verified, and only then given its name; `proof` says how ("read back")."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a notifier tells people. `facts` are shown as a table; none holds a secret."""
+
+    title: str
+    body: str
+    level: str = "info"
+    facts: tuple[tuple[str, str], ...] = field(default=())

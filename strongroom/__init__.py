@@ -1,0 +1,116 @@
+"""The public face for plugin authors: whatever a plugin may use is what this package exports.
+
+A whole storage plugin is a module like this one, named by an entry point of the group `strongroom`:
+
+    import strongroom
+
+    class Shelf(strongroom.Storage):
+        name, title = "shelf", "A shelf"
+
+        class Config(strongroom.AdapterConfig):
+            path: str = strongroom.field(title="Folder", placeholder="/mnt/shelf")
+
+        def check(self): ...
+        def put(self, name, reader, *, begun, overwrite=False): ...
+        # get, list, stat, delete, verify, discard
+
+    @strongroom.hookimpl
+    def strongroom_storages():
+        return [Shelf]
+
+`strongroom.testing` holds the conformance suites to run such a class against.
+"""
+
+from __future__ import annotations
+
+from engine import __version__
+from engine.adapters import Adapter, Context, Notifier, Source, Storage
+from engine.cancellation import CancelToken
+from engine.config import AdapterConfig, field
+from engine.errors import (
+    AlreadyExists,
+    Cancelled,
+    ChecksumMismatch,
+    ConfigError,
+    ConnectionFailed,
+    CouldNotVerify,
+    DatabaseMissing,
+    DumpIncomplete,
+    NameEscapes,
+    SourceError,
+    StorageError,
+    StorageFull,
+    StorageMissing,
+    StrongroomError,
+    TargetNotEmpty,
+    ToolFailed,
+    ToolMissing,
+)
+from engine.events import LogLevel, LogType
+from engine.hookspecs import hookimpl
+from engine.hosts.base import Completed, Host, Process
+from engine.readers import CHUNK, BytesReader, Reader
+from engine.values import (
+    Dump,
+    Fingerprint,
+    Leftover,
+    Message,
+    Published,
+    SourceReport,
+    StorageReport,
+    StoredFile,
+    TargetState,
+    Tool,
+)
+
+API_VERSION = 1
+"""Grows by one when a plugin written before would break."""
+
+__all__ = [
+    "API_VERSION",
+    "CHUNK",
+    "Adapter",
+    "AdapterConfig",
+    "AlreadyExists",
+    "BytesReader",
+    "CancelToken",
+    "Cancelled",
+    "ChecksumMismatch",
+    "Completed",
+    "ConfigError",
+    "ConnectionFailed",
+    "Context",
+    "CouldNotVerify",
+    "DatabaseMissing",
+    "Dump",
+    "DumpIncomplete",
+    "Fingerprint",
+    "Host",
+    "Leftover",
+    "LogLevel",
+    "LogType",
+    "Message",
+    "NameEscapes",
+    "Notifier",
+    "Process",
+    "Published",
+    "Reader",
+    "Source",
+    "SourceError",
+    "SourceReport",
+    "Storage",
+    "StorageError",
+    "StorageFull",
+    "StorageMissing",
+    "StorageReport",
+    "StoredFile",
+    "StrongroomError",
+    "TargetNotEmpty",
+    "TargetState",
+    "Tool",
+    "ToolFailed",
+    "ToolMissing",
+    "__version__",
+    "field",
+    "hookimpl",
+]
