@@ -102,7 +102,7 @@ class ArtifactResult:
 
 @dataclass(frozen=True, slots=True)
 class DestinationResult:
-    """One destination's outcome in an execution; `path` is the artifact's name there, the first if several."""
+    """One destination's outcome in an execution; `path` is the (first) artifact name there."""
 
     destination_id: str
     name: str

@@ -92,7 +92,8 @@ class Registry:
                     taken = self._found.get(key) or found.get(key)
                     if taken is not None:
                         raise PluginError(
-                            f"The {kind} adapter {adapter.name!r} is there twice: in {taken.origin} and in {origin}.",
+                            f"The {kind} adapter {adapter.name!r} is there twice: "
+                            f"in {taken.origin} and in {origin}.",
                             remedy="Uninstall one of the two.",
                         )
                     found[key] = Registered(kind, adapter, origin)
