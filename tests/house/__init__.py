@@ -1,0 +1,1 @@
+"""The house rules: layers, import times, packaging, the lock, the pages."""
