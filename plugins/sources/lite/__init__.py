@@ -1,0 +1,1 @@
+"""What the SQLite source is made of: opening files for reading, and putting restored files in place."""

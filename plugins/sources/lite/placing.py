@@ -1,0 +1,205 @@
+"""Put a restored SQLite file in place: whole or not at all, the old one kept, no journal of another file.
+
+A `-wal` or `-journal` that lies beside a file of the same name is replayed into it at its next opening,
+whoever wrote it. So these move with their database, and nothing of theirs is left for the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from plugins.sources.lite.opening import MAGIC, SIDE_SUFFIXES, connect, patiently, translated
+from strongroom import CancelToken, DumpIncomplete, SourceError, TargetNotEmpty
+
+_DAMAGED = "See what `PRAGMA integrity_check` says about the source, and restore a backup if need be."
+
+
+def sides(path: Path) -> list[Path]:
+    """The files of SQLite's own that lie beside `path`."""
+    found = (path.with_name(path.name + suffix) for suffix in SIDE_SUFFIXES)
+    return [side for side in found if side.exists()]
+
+
+def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Path:
+    """Write `chunks` to a temporary file (mode 0600) in the folder of `path`, synced; return its path.
+
+    On any error nothing is left.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                cancel.raise_if_cancelled()
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SourceError(
+            f"The folder {path.parent} cannot take the restored database: {error.strerror}.",
+            remedy="Make room there, or give the user that runs Strongroom the right to write to it.",
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def prove_whole(path: Path, cancel: CancelToken) -> str:
+    """Check a copy that nobody else has open; return a note, "" when everything could be checked.
+
+    Raises `DumpIncomplete` for a file that is cut or damaged.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(MAGIC):
+        raise DumpIncomplete(
+            "What came is not an SQLite database.", remedy="Restore another backup of this job."
+        )
+    page_size = int.from_bytes(head[16:18], "big")
+    page_size = 65536 if page_size == 1 else page_size
+    pages = int.from_bytes(head[28:32], "big")
+    counted = pages > 0 and head[24:28] == head[92:96]  # else an SQLite before 3.7 wrote it last
+    if (counted and size != page_size * pages) or size % page_size:
+        raise DumpIncomplete(
+            f"The copy has {size} bytes, and should have {page_size * pages}.",
+            remedy="Run the job again; if this stays so, look after the disk.",
+        )
+    connection = connect(path, "immutable=1")
+    try:
+        with cancel.calling(connection.interrupt):
+            found = [text for (text,) in connection.execute("PRAGMA quick_check(5)")]
+    except sqlite3.Error as error:
+        cancel.raise_if_cancelled()
+        if "no such" in str(error):  # a collation or module that only the application has
+            return f"SQLite could not check every table, for there is {error} here"
+        raise DumpIncomplete(
+            f"The copy is damaged: {error}.",
+            remedy=_DAMAGED,
+        ) from error
+    finally:
+        connection.close()
+    if found != ["ok"]:
+        raise DumpIncomplete(
+            f"The copy is damaged: {'; '.join(found)}.",
+            remedy=_DAMAGED,
+        )
+    return ""
+
+
+def take_over_rights(path: Path, model: Path | None) -> None:
+    """Give `path` the mode and, where we may, the owner of `model`: its application must open it again."""
+    if model is None or not model.exists():
+        return
+    stat = model.stat()
+    path.chmod(stat.st_mode & 0o7777)
+    if hasattr(os, "chown"):
+        with suppress(PermissionError):
+            os.chown(path, stat.st_uid, stat.st_gid)
+
+
+def publish(temporary: Path, path: Path, *, over_empty: bool) -> None:
+    """Give `temporary` its name. Raises `TargetNotEmpty` when somebody took the name meanwhile."""
+    for side in sides(path):
+        if over_empty:
+            side.unlink(missing_ok=True)
+        else:  # left by a database that is gone: kept, for it may hold what was lost
+            side.rename(side.with_name(f"{side.name}.stray-{secrets.token_hex(3)}"))
+    if over_empty:
+        temporary.replace(path)
+    else:
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise TargetNotEmpty(
+                f"{path} came into being while the restore ran.", remedy="Choose another name."
+            ) from error
+        except OSError:  # a file system without hard links
+            temporary.rename(path)
+        else:
+            temporary.unlink()
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` last; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settle(path: Path, lock_timeout: float, cancel: CancelToken) -> None:
+    """Write the WAL back into its database, and make sure that no program has it open.
+
+    A program would go on writing to the renamed file, and its users would not know. In WAL mode an idle
+    connection shows, because leaving the mode needs to be alone; in rollback mode only a busy one does.
+    """
+    connection = connect(path, "mode=rw")
+
+    def alone() -> None:
+        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        if mode == "wal":
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        else:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+
+    try:
+        patiently(alone, lock_timeout, cancel)
+    except sqlite3.Error as error:
+        raise translated(path, error) from error
+    finally:
+        connection.close()
+
+
+def swap(beside: Path, path: Path, kept: Path, lock_timeout: float, cancel: CancelToken) -> bool:
+    """Give `path` the name `kept` and `beside` the name `path`; False when there was no old file.
+
+    On an error the old one has its name back, and `beside` still has its own.
+    """
+    if not path.exists():
+        publish(beside, path, over_empty=False)
+        return False
+    if kept.exists():
+        raise SourceError(f"{kept} is there already.", remedy="Move it away, and restore again.")
+    take_over_rights(beside, path)
+    with path.open("rb") as file:
+        readable = file.read(len(MAGIC)) in (MAGIC, b"")
+    if readable:
+        _settle(path, lock_timeout, cancel)
+    _rename_both(beside, path, kept)
+    sync_folder(path.parent)
+    return True
+
+
+def _rename_both(beside: Path, path: Path, kept: Path) -> None:
+    done: list[tuple[Path, Path]] = []
+
+    def rename(old: Path, new: Path) -> None:
+        old.rename(new)
+        done.append((old, new))
+
+    try:
+        for side in sides(path):
+            rename(side, kept.with_name(kept.name + side.name.removeprefix(path.name)))
+        rename(path, kept)
+        rename(beside, path)
+    except OSError as error:
+        for old, new in reversed(done):
+            new.rename(old)
+        raise SourceError(
+            f"{path} could not be replaced: {error.strerror}. It is as it was.",
+            remedy="Give the user that runs Strongroom the right to write to the folder.",
+        ) from error
