@@ -1,0 +1,353 @@
+"""This machine as a `Host`: tools run as our children, each in a process group of its own.
+
+Three threads mind a process: the caller's reads and writes, one drains standard error, one waits for
+the end. Nothing here waits without an end: a cancel wakes whoever reads, writes or waits, and a
+descendant that keeps a pipe open after the tool has ended is not waited for.
+"""
+
+from __future__ import annotations
+
+import glob as globbing
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from engine.cancellation import CancelToken
+from engine.errors import ToolFailed, ToolMissing
+from engine.hosts.base import Completed, Host, Process
+from engine.readers import CHUNK
+
+GRACE = 2.0
+"""Seconds between asking a process group to end and forcing it."""
+_QUIET = 2.0
+"""Seconds of silence after which a pipe that somebody holds open counts as ended, the tool being gone."""
+_STEP = 0.25
+_STDERR_KEPT = 64 << 10
+_CAPTURED_MOST = 16 << 20
+_F_SETPIPE_SZ = 1031  # Linux; Python names it from 3.10 on, on Linux alone
+
+_ALLOWED = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
+    + ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "USERPROFILE")
+)
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a tool: what the allow-list takes over from ours, and `extra`."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _ALLOWED or name.upper().startswith("LC_")
+    }
+    return {**ours, **(extra or {})}
+
+
+class LocalHost(Host):
+    """Runs tools on this machine. With a token, a cancel ends all that it runs."""
+
+    name = "this machine"
+
+    def __init__(self, cancel: CancelToken | None = None) -> None:
+        self._cancel = cancel if cancel is not None else CancelToken()
+
+    def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: bool = False
+    ) -> LocalProcess:
+        self._cancel.raise_if_cancelled()
+        argv = list(argv)
+        tool = Path(argv[0]).name
+        try:
+            # A session of its own: a group that can be ended as a whole, and no terminal to ask a
+            # password on.
+            popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=child_environment(env),
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            raise ToolMissing(
+                f"The tool {tool} cannot be started on {self.name}: {error.strerror}.",
+                remedy=f"Install {tool}, or make sure that it is on PATH.",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise ToolFailed(f"The tool {tool} could not be started on {self.name}: {error}.") from error
+        return LocalProcess(popen, self._cancel)
+
+    def capture(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+    ) -> Completed:
+        tool = Path(argv[0]).name
+        process = self.run(argv, env=env, stdin=bool(stdin))
+        with process:
+            late = threading.Event()
+
+            def give_up() -> None:
+                late.set()
+                process.stop()
+
+            timer = threading.Timer(timeout, give_up)
+            timer.daemon = True
+            feeder = threading.Thread(target=_feed, args=(process, stdin), daemon=True)
+            timer.start()
+            feeder.start()
+            try:
+                output = bytearray()
+                for chunk in process:
+                    output += chunk
+                    if len(output) > _CAPTURED_MOST:
+                        raise ToolFailed(f"{tool} wrote more than 16 MiB where an answer was expected.")
+                status = process.wait()
+            finally:
+                timer.cancel()
+                process.kill()
+                feeder.join()
+            if late.is_set():
+                raise ToolFailed(
+                    f"{tool} did not answer within {timeout:g} s and was ended.",
+                    remedy="Check that the server answers, and what it is busy with.",
+                    exit_status=status,
+                )
+            return Completed(tuple(argv), status, bytes(output), process.stderr())
+
+    def which(self, tool: str) -> str | None:
+        found = shutil.which(tool)
+        return str(Path(found).absolute()) if found is not None else None
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def glob(self, pattern: str) -> list[str]:
+        return sorted(globbing.glob(pattern))  # noqa: PTH207 - the pattern is a whole path
+
+    @contextmanager
+    def secret_file(self, content: str) -> Iterator[str]:
+        runtime = os.environ.get(
+            "XDG_RUNTIME_DIR", ""
+        )  # in memory, and this user's alone, where there is one
+        where = runtime if runtime and os.access(runtime, os.W_OK) else None
+        with tempfile.TemporaryDirectory(
+            prefix="strongroom-", dir=where, ignore_cleanup_errors=True
+        ) as folder:
+            path = Path(folder) / "secret"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(content)
+            yield str(path)
+
+
+class LocalProcess(Process):
+    """A child of ours. Use it as a context manager: only leaving the block lets go of it."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], cancel: CancelToken) -> None:
+        assert popen.stdout is not None and popen.stderr is not None  # noqa: S101 - both are pipes
+        self._popen = popen
+        self._cancel = cancel
+        self._stdin: IO[bytes] | None = popen.stdin
+        self._stdout: IO[bytes] = popen.stdout
+        self._status: int | None = None
+        self._ended = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._let_go = False
+        self._wake = _WakeUp()
+        self._errors = bytearray()
+        _widen(self._stdout)
+        if self._stdin is not None:
+            _widen(self._stdin)
+            self._wake.unblock(self._stdin)
+        self._threads = [
+            threading.Thread(target=self._await_end, name="process-end", daemon=True),
+            threading.Thread(target=self._drain, args=(popen.stderr,), name="process-stderr", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._registration = ExitStack()
+        self._registration.enter_context(cancel.calling(self._on_cancel))
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        if not self._ready(self._stdout):
+            return b""
+        return os.read(self._stdout.fileno(), size)
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            if self._stdin is None or not self._ready(self._stdin, for_writing=True):
+                raise BrokenPipeError("the tool's standard input is closed")
+            try:
+                rest = rest[os.write(self._stdin.fileno(), rest) :]
+            except BlockingIOError:
+                continue  # room for less than a page: wait for more
+            except BrokenPipeError:
+                self._cancel.raise_if_cancelled()
+                raise
+
+    def close_stdin(self) -> None:
+        if self._stdin is not None:
+            stdin, self._stdin = self._stdin, None
+            stdin.close()
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self._ended.wait(timeout):
+            raise TimeoutError(f"the tool has not ended within {timeout} s")
+        self._cancel.raise_if_cancelled()
+        self._threads[1].join()
+        assert self._status is not None  # noqa: S101 - set before `_ended`
+        return self._status
+
+    def stderr(self) -> str:
+        return self._errors.decode("utf-8", "replace")
+
+    def stop(self) -> None:
+        """Ask the process group to end and wake our own end; do not wait for it. Forced after `GRACE`."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._wake.set()
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        with self._lock:
+            if self._let_go:
+                return
+            self._let_go = True
+        self._registration.close()
+        self.stop()
+        if not self._ended.wait(GRACE):
+            self._signal(_SIGKILL)
+            self._ended.wait(GRACE)
+        self._signal(_SIGKILL)  # what the tool started, and left behind
+        for thread in self._threads:
+            thread.join(GRACE)
+        self._popen.wait(GRACE)
+        self.close_stdin()
+        self._stdout.close()
+        self._wake.close()
+
+    def _on_cancel(self) -> None:
+        self.stop()
+        forced = threading.Timer(GRACE, self._force)
+        forced.daemon = True
+        forced.start()
+        self._registration.callback(forced.cancel)
+
+    def _force(self) -> None:
+        if not self._ended.is_set():
+            self._signal(_SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to the whole group; the leader is not reaped yet, so the number is still its own."""
+        with suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                self._popen.terminate()
+            else:
+                os.killpg(self._popen.pid, number)
+
+    def _await_end(self) -> None:
+        if hasattr(os, "waitid"):
+            # Left unreaped until `kill`: a reaped leader's number could be another group's a moment later.
+            result = os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+            exited = result is not None and result.si_code == os.CLD_EXITED
+            self._status = (result.si_status if exited else -result.si_status) if result is not None else -1
+        else:
+            self._status = self._popen.wait()
+        self._ended.set()
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        """Keep the last of standard error, so that a chatty tool never stalls on a full pipe."""
+        with pipe:
+            self._wake.unblock(pipe)
+            while True:
+                try:
+                    data = os.read(pipe.fileno(), 1 << 16)
+                except BlockingIOError:
+                    if self._ended.is_set():
+                        return  # all that the tool wrote is read; somebody else holds the pipe
+                    self._wake.wait(pipe, _STEP, stopping=False)
+                    continue
+                if not data:
+                    return
+                self._errors += data
+                del self._errors[:-_STDERR_KEPT]
+
+    def _ready(self, pipe: IO[bytes], for_writing: bool = False) -> bool:
+        """Wait until `pipe` can be read or written. False when it has ended, or was ended by us."""
+        quiet = 0.0
+        while True:
+            self._cancel.raise_if_cancelled()
+            if self._stopping.is_set():
+                return False
+            if self._wake.wait(pipe, _STEP, for_writing=for_writing):
+                return True
+            if self._ended.is_set():
+                quiet += _STEP
+                if quiet >= _QUIET:
+                    return False
+
+
+_SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+class _WakeUp:
+    """Waits for a pipe or for `set`, whichever comes first. On Windows pipes block; ending the tool wakes."""
+
+    def __init__(self) -> None:
+        self._ends = os.pipe()
+
+    def set(self) -> None:
+        with suppress(OSError):
+            os.write(self._ends[1], b"!")
+
+    def close(self) -> None:
+        for end in self._ends:
+            os.close(end)
+
+    def unblock(self, pipe: IO[bytes]) -> None:
+        if sys.platform != "win32":
+            os.set_blocking(pipe.fileno(), False)
+
+    def wait(
+        self, pipe: IO[bytes], seconds: float, *, for_writing: bool = False, stopping: bool = True
+    ) -> bool:
+        if sys.platform == "win32":
+            return True
+        poller = select.poll()
+        poller.register(pipe, select.POLLOUT if for_writing else select.POLLIN)
+        if stopping:
+            poller.register(self._ends[0], select.POLLIN)
+        ready = poller.poll(seconds * 1000)
+        return any(descriptor != self._ends[0] for descriptor, _ in ready)
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let the kernel hold 1 MiB between the tool and us instead of 64 KiB, where it can (Linux)."""
+    if sys.platform.startswith("linux"):
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe, _F_SETPIPE_SZ, CHUNK)
+
+
+def _feed(process: Process, data: bytes) -> None:
+    """Give a tool its input from a thread, while its output is read."""
+    with suppress(Exception):  # the tool's own exit status and output say what went wrong
+        process.write(data)
+        process.close_stdin()
