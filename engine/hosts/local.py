@@ -36,8 +36,12 @@ _CAPTURED_MOST = 16 << 20
 _F_SETPIPE_SZ = 1031  # Linux; Python names it from 3.10 on, on Linux alone
 
 _ALLOWED = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR")
-    + ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "USERPROFILE")
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
+        *("TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),  # without these Windows starts little
+        *("APPDATA", "LOCALAPPDATA", "USERPROFILE"),
+    }
 )
 
 

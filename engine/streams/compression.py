@@ -241,7 +241,7 @@ class _GzipDecompressor(Decompressor):
     def __init__(self) -> None:
         from isal import isal_zlib
 
-        self._isal = isal_zlib
+        self._isal: Any = isal_zlib
         self._member: Any = None
         self._seen = False
 
@@ -269,7 +269,7 @@ class _BrotliDecompressor(Decompressor):
     def __init__(self) -> None:
         import brotli
 
-        self._brotli: Any = brotli
+        self._error: Any = brotli.error
         self._stream: Any = brotli.Decompressor()
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
@@ -282,7 +282,7 @@ class _BrotliDecompressor(Decompressor):
                 if self._stream.can_accept_more_data():
                     break
                 out = self._stream.process(b"", output_buffer_limit=CHUNK)
-        except self._brotli.error as error:
+        except self._error as error:
             raise _damaged("brotli") from error
 
     def finish(self) -> None:
