@@ -32,6 +32,7 @@
     │   └── SecretMissing
     ├── StoreError                      1   the local database
     └── AlreadyRunning                  1   one run of a job at a time
+        └── SlotTaken                       a planned run was taken by another scheduler
 
 `Cancelled` stands outside: it is not a failure, and no `except StrongroomError` may swallow it.
 """
@@ -61,6 +62,7 @@ __all__ = [
     "SecretsError",
     "SidecarTooNew",
     "SidecarUnreadable",
+    "SlotTaken",
     "SourceError",
     "SpoolError",
     "StorageError",
@@ -253,6 +255,10 @@ class StoreError(StrongroomError):
 
 class AlreadyRunning(StrongroomError):
     """The job runs already; one run of a job at a time."""
+
+
+class SlotTaken(AlreadyRunning):
+    """The run that was planned for this time was taken already, by another process or an earlier tick."""
 
 
 class Cancelled(Exception):

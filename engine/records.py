@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from engine.events import Status
+from engine.events import LogEntry, Status
 
 ExecutionKind = Literal["run", "restore", "verify", "drill", "retention"]
 Trigger = Literal["manual", "schedule", "catch-up", "retry", "system"]
@@ -116,7 +116,10 @@ class DestinationResult:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of a job, or of a restore, verification, drill or retention preview. Times are UTC."""
+    """One run of a job, or of a restore, verification, drill or retention preview. Times are UTC.
+
+    `seq` is its number for people; `not_before` is when a retry may start, `retry_of` the first attempt.
+    """
 
     id: str
     seq: int
@@ -133,6 +136,7 @@ class Execution:
     owner: str = ""
     retry_of: str | None = None
     attempt: int = 1
+    not_before: datetime | None = None
     cancel_requested: bool = False
     stage: str = ""
     percent: float | None = None
@@ -176,3 +180,67 @@ class NotificationAttempt:
     payload: Mapping[str, Any]
     execution_id: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLogEntry:
+    """A log line with the ID that whoever follows a log goes on from."""
+
+    id: int
+    entry: LogEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Another installation's Ed25519 public key (hex), trusted explicitly."""
+
+    public_key: str
+    name: str
+    trusted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A retention policy by name, for several jobs to share; `retention` as in the configuration file."""
+
+    id: str
+    name: str
+    retention: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedBackup:
+    """What was last seen of one artifact at a destination; the storage is the truth, this is only quick.
+
+    `size` in bytes; `sidecar` is the sidecar's text as it lies there; `problem` says why it cannot be
+    read (empty when it can); `proof` is the last verification or drill, None when there was none.
+    """
+
+    id: str
+    destination_id: str
+    artifact: str
+    size: int
+    sidecar: str
+    seen_at: datetime
+    job_id: str = ""
+    set_id: str = ""
+    created_at: datetime | None = None
+    problem: str = ""
+    locked: bool = False
+    proof: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverRecord:
+    """What an upload may have left at a destination, written before its first byte went out.
+
+    `final_name` is the artifact's own name once it may exist there without a sidecar, else empty.
+    """
+
+    id: int
+    execution_id: str
+    destination_id: str
+    temporary_name: str
+    upload_id: str
+    final_name: str
+    created_at: datetime

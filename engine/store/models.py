@@ -61,9 +61,10 @@ class SettingRow(Base):
     value: Mapped[Any] = mapped_column(JSON)
 
 
-class _Configured:
+class ConfiguredRow(Base):
     """What sources, destinations and notifiers share."""
 
+    __abstract__ = True
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     adapter: Mapped[str]
@@ -73,16 +74,16 @@ class _Configured:
     updated_at: Mapped[datetime]
 
 
-class SourceRow(_Configured, Base):
+class SourceRow(ConfiguredRow):
     __tablename__ = "sources"
     host: Mapped[str] = mapped_column(default="local", server_default="local")
 
 
-class DestinationRow(_Configured, Base):
+class DestinationRow(ConfiguredRow):
     __tablename__ = "destinations"
 
 
-class NotifierRow(_Configured, Base):
+class NotifierRow(ConfiguredRow):
     __tablename__ = "notifiers"
 
 
@@ -193,6 +194,7 @@ class ExecutionRow(Base):
     owner: Mapped[str] = mapped_column(default="")
     retry_of: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(default=1)
+    not_before: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     stage: Mapped[str] = mapped_column(default="")
     percent: Mapped[float | None]
@@ -284,6 +286,7 @@ class LeftoverRow(Base):
     destination_id: Mapped[str]
     temporary_name: Mapped[str]
     upload_id: Mapped[str] = mapped_column(default="")
+    final_name: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
 
 
