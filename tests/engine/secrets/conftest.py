@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts.secret_service import Desktop, secret_service
+
+
+@pytest.fixture(scope="module")
+def desktop() -> Iterator[Desktop]:
+    """A desktop session with a real Secret Service whose keyring is unlocked."""
+    with secret_service() as session:
+        yield session
