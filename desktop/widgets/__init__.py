@@ -1,0 +1,46 @@
+"""The parts that are made once and used everywhere."""
+
+from __future__ import annotations
+
+from desktop.widgets.basic import (
+    button,
+    clear,
+    column,
+    label,
+    repolish,
+    row,
+    rule,
+    scrolled,
+    set_ink,
+)
+from desktop.widgets.card import Card, KeyValueGrid
+from desktop.widgets.chip import StateChip
+from desktop.widgets.log import LogView
+from desktop.widgets.notices import EmptyState, ErrorPanel, Notice, Toast
+from desktop.widgets.progress import Bar, ProgressRow
+from desktop.widgets.stages import StageStrip
+from desktop.widgets.table import RecordTable
+
+__all__ = [
+    "Bar",
+    "Card",
+    "EmptyState",
+    "ErrorPanel",
+    "KeyValueGrid",
+    "LogView",
+    "Notice",
+    "ProgressRow",
+    "RecordTable",
+    "StageStrip",
+    "StateChip",
+    "Toast",
+    "button",
+    "clear",
+    "column",
+    "label",
+    "repolish",
+    "row",
+    "rule",
+    "scrolled",
+    "set_ink",
+]

@@ -1,0 +1,234 @@
+"""What a run looks like while it runs: events, or the store's row of another process, folded into one value.
+
+No Qt here, so that every rule (progress never runs backwards, stages keep their order) is tested alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engine.events import (
+    DestinationProgress,
+    DestinationState,
+    Event,
+    ExecutionFinished,
+    ExecutionQueued,
+    ExecutionStarted,
+    LogAdded,
+    LogEntry,
+    LogLevel,
+    Progress,
+    Stage,
+    StageFinished,
+    StageStarted,
+    Status,
+)
+from engine.records import Execution
+
+RUN_STAGES = (
+    Stage.INITIALIZE,
+    Stage.DUMP,
+    Stage.COMPRESS,
+    Stage.ENCRYPT,
+    Stage.UPLOAD,
+    Stage.VERIFY,
+    Stage.COMPLETION,
+    Stage.RETENTION,
+)
+STAGES_OF: dict[str, tuple[Stage, ...]] = {
+    "run": RUN_STAGES,
+    "restore": (Stage.INITIALIZE, Stage.FETCH, Stage.VERIFY, Stage.RESTORE, Stage.COMPLETION),
+    "verify": (Stage.INITIALIZE, Stage.FETCH, Stage.VERIFY, Stage.COMPLETION),
+    "drill": (Stage.INITIALIZE, Stage.FETCH, Stage.RESTORE, Stage.VERIFY, Stage.COMPLETION),
+    "retention": (Stage.INITIALIZE, Stage.RETENTION),
+}
+
+_RESULTS = {
+    Status.SUCCESS: DestinationState.SUCCESS,
+    Status.FAILED: DestinationState.FAILED,
+    Status.CANCELLED: DestinationState.CANCELLED,
+    Status.RUNNING: DestinationState.UPLOADING,
+}
+
+
+@dataclass(slots=True)
+class StageState:
+    """One stage of the strip."""
+
+    state: str = "waiting"
+    """`waiting`, `active`, `done`, `failed` or `skipped`."""
+    detail: str = ""
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class DestinationRow:
+    """One destination's row; `speed` in bytes a second, from the bytes of two events."""
+
+    name: str
+    state: DestinationState = DestinationState.WAITING
+    bytes_sent: int = 0
+    total: int | None = None
+    retry_in: float | None = None
+    message: str = ""
+    speed: float = 0.0
+    at: datetime | None = None
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """All that the page of an execution shows."""
+
+    id: str
+    job: str = ""
+    kind: str = "run"
+    status: Status = Status.PENDING
+    stages: dict[Stage, StageState] = field(default_factory=dict)
+    stage: Stage | None = None
+    percent: float | None = None
+    estimated: bool = False
+    bytes_in: int = 0
+    bytes_out: int = 0
+    total: int | None = None
+    speed: float = 0.0
+    seconds_left: float | None = None
+    database: str = ""
+    destinations: dict[str, DestinationRow] = field(default_factory=dict)
+    log: list[LogEntry] = field(default_factory=list)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str = ""
+    remedy: str = ""
+
+    def take(self, event: Event, now: datetime) -> None:
+        """Fold one event in."""
+        match event:
+            case ExecutionQueued(job=job):
+                self.job = job
+            case ExecutionStarted(job=job, destinations=names):
+                self.job, self.status, self.started_at = job, Status.RUNNING, now
+                for name in names:
+                    self.destinations.setdefault(name, DestinationRow(name))
+            case StageStarted(stage=stage, detail=detail):
+                self._running(now)
+                self.stage = stage
+                self.stages[stage] = StageState("active", detail)
+            case StageFinished(stage=stage, seconds=seconds, detail=detail):
+                known = self.stages.get(stage, StageState())
+                self.stages[stage] = StageState("done", detail or known.detail, seconds)
+            case Progress():
+                self._running(now)
+                self._progress(event)
+            case DestinationProgress():
+                self._destination(event, now)
+            case LogAdded(entry=entry):
+                self.log.append(entry)
+            case ExecutionFinished(status=status, error=error, remedy=remedy):
+                self._finish(status, error, remedy, now)
+            case _:
+                pass
+
+    def _running(self, now: datetime) -> None:
+        if self.status is Status.PENDING:
+            self.status, self.started_at = Status.RUNNING, now
+
+    def _progress(self, event: Progress) -> None:
+        if event.database != self.database:  # the next database of the run begins its own count
+            self.database, self.bytes_in, self.bytes_out = event.database, 0, 0
+        self.bytes_in = max(self.bytes_in, event.bytes_in)
+        self.bytes_out = max(self.bytes_out, event.bytes_out)
+        self.total, self.estimated = event.total, event.estimated
+        self.speed, self.seconds_left = event.speed, event.seconds_left
+        if event.percent is not None:
+            self.percent = max(self.percent or 0.0, min(100.0, event.percent))
+
+    def _destination(self, event: DestinationProgress, now: datetime) -> None:
+        row = self.destinations.setdefault(event.destination, DestinationRow(event.destination))
+        if row.at is not None and event.bytes_sent > row.bytes_sent:
+            seconds = (now - row.at).total_seconds()
+            if seconds > 0:
+                row.speed = (event.bytes_sent - row.bytes_sent) / seconds
+        row.at = now
+        row.state, row.bytes_sent = event.state, event.bytes_sent
+        row.total = event.total if event.total is not None else row.total
+        row.retry_in, row.message = event.retry_in, event.message
+
+    def _finish(self, status: Status, error: str, remedy: str, now: datetime) -> None:
+        self.status, self.error, self.remedy, self.finished_at = status, error, remedy, now
+        self.speed, self.seconds_left = 0.0, None
+        if status in (Status.SUCCESS, Status.PARTIAL):
+            self.percent = 100.0
+        good = status in (Status.SUCCESS, Status.PARTIAL)
+        for stage in self.stages.values():
+            if stage.state == "active":
+                stage.state = "done" if good else "failed"
+        if not good:
+            self._mark_failed()
+        self.stage = None
+
+    def _mark_failed(self) -> None:
+        """A stage that ended with an error is over too; its log says that it failed."""
+        for entry in self.log:
+            if entry.level is LogLevel.ERROR and entry.stage in self.stages:
+                self.stages[entry.stage].state = "failed"
+
+    @property
+    def order(self) -> tuple[Stage, ...]:
+        """The stages to show, in order: those of its kind, and any other that was seen."""
+        usual = STAGES_OF.get(self.kind, RUN_STAGES)
+        return (*usual, *(stage for stage in Stage if stage in self.stages and stage not in usual))
+
+
+def from_record(execution: Execution, log: Sequence[LogEntry] = ()) -> LiveRun:
+    """The state of an execution of another process, or of one that ended, from what the store holds."""
+    run = LiveRun(
+        execution.id,
+        execution.job_name,
+        execution.kind,
+        execution.status,
+        percent=execution.percent,
+        bytes_in=execution.bytes_in,
+        bytes_out=execution.bytes_out,
+        log=list(log),
+        started_at=execution.started_at,
+        finished_at=execution.finished_at,
+        error=execution.error or "",
+        remedy=execution.remedy or "",
+    )
+    if execution.status in (Status.SUCCESS, Status.PARTIAL):
+        run.percent = 100.0
+    for result in execution.destinations:
+        run.destinations[result.name] = DestinationRow(
+            result.name,
+            _RESULTS.get(result.status, DestinationState.WAITING),
+            result.bytes_sent,
+            message=result.error or result.proof or "",
+        )
+    _stages_of_record(run, execution)
+    return run
+
+
+def _stages_of_record(run: LiveRun, execution: Execution) -> None:
+    """The store keeps the present stage and the log; what stands before in the order is done."""
+    seen: dict[Stage, datetime] = {}
+    for entry in run.log:
+        seen.setdefault(entry.stage, entry.at)
+    present = next((stage for stage in Stage if stage.value == execution.stage), None)
+    order = STAGES_OF.get(execution.kind, RUN_STAGES)
+    good = execution.status in (Status.SUCCESS, Status.PARTIAL)
+    active = None if execution.status.ended else present
+    before = order[: order.index(present)] if present in order else ()
+    for stage in order:
+        if stage is active:
+            run.stages[stage] = StageState("active")
+        elif not good and execution.status.ended and stage is present:
+            run.stages[stage] = StageState("failed")
+        elif stage in seen or stage in before or (good and not seen):
+            run.stages[stage] = StageState("done")
+        elif good:
+            run.stages[stage] = StageState("skipped")
+    run.stage = active
+    if execution.status in (Status.FAILED, Status.CANCELLED):
+        run._mark_failed()

@@ -1,0 +1,120 @@
+"""Bar and ProgressRow: a name, a bar, a figure. A bar without a known end shows that something moves."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from desktop.theme import Size, Tone, theme
+from desktop.widgets.basic import label, set_ink
+
+STEP_MS = 50
+SWEEP = 0.24
+"""How much of the bar the moving part fills while the end is not known."""
+
+
+class Bar(QWidget):
+    """A thin bar of 0 to 100 percent; None moves to and fro."""
+
+    def __init__(self, name: str = "Progress") -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._percent: float | None = 0.0
+        self._tone: Tone = "accent"
+        self._phase = 0.0
+        self._timer = QTimer(self)
+        self._timer.setInterval(STEP_MS)
+        self._timer.timeout.connect(self._step)
+        theme().changed.connect(self.update)
+
+    @property
+    def percent(self) -> float | None:
+        """What the bar shows."""
+        return self._percent
+
+    @property
+    def tone(self) -> Tone:
+        """The colour's meaning."""
+        return self._tone
+
+    def show_percent(self, percent: float | None, tone: Tone = "accent") -> None:
+        """Show how much is done, in the colour of a state."""
+        if (percent, tone) == (self._percent, self._tone):
+            return
+        self._percent, self._tone = percent, tone
+        said = "under way" if percent is None else f"{int(percent)} %"
+        if self.accessibleDescription() != said:
+            self.setAccessibleDescription(said)
+        self._tend_timer()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(120, Size.BAR)
+
+    def showEvent(self, event: object) -> None:
+        self._tend_timer()
+
+    def hideEvent(self, event: object) -> None:
+        self._timer.stop()
+
+    def _tend_timer(self) -> None:
+        if self._percent is None and self.isVisible():
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _step(self) -> None:
+        self._phase = (self._phase + 0.02) % 2.0
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        p = theme().palette
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        height = min(self.height(), Size.BAR)
+        top, radius = (self.height() - height) / 2, height / 2
+        whole = QRectF(0, top, self.width(), height)
+        painter.setBrush(QColor(p.track))
+        painter.drawRoundedRect(whole, radius, radius)
+        painter.setBrush(QColor(p.main(self._tone)))
+        if self._percent is None:
+            position = self._phase if self._phase <= 1 else 2 - self._phase
+            left = position * (1 - SWEEP) * self.width()
+            painter.drawRoundedRect(QRectF(left, top, SWEEP * self.width(), height), radius, radius)
+        elif self._percent > 0:
+            width = max(height, self._percent / 100 * self.width())
+            painter.drawRoundedRect(QRectF(0, top, width, height), radius, radius)
+        painter.end()
+
+
+class ProgressRow(QWidget):
+    """One destination: its name, its bar, and its figure in words."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.name = label(name)
+        self.name.setFixedWidth(Size.PROGRESS_NAME)
+        self.name.setToolTip(name)
+        self.bar = Bar(name)
+        self.figure = label(muted=True)
+        self.figure.setMinimumWidth(Size.PROGRESS_FIGURE)
+        self.figure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, Size.GRID, 0, Size.GRID)
+        layout.setSpacing(Size.GAP)
+        layout.addWidget(self.name)
+        layout.addWidget(self.bar, 1)
+        layout.addWidget(self.figure)
+
+    def show_progress(self, percent: float | None, tone: Tone, figure: str, tip: str = "") -> None:
+        """Show how far it is; `figure` is the words at the right."""
+        self.bar.show_percent(percent, tone)
+        if self.figure.text() != figure:
+            self.figure.setText(figure)
+            self.setAccessibleDescription(figure)
+        set_ink(self.figure, tone if tone in ("bad", "risk") else None)
+        self.setToolTip(tip)
