@@ -76,7 +76,7 @@ def strongroom_commands() -> set[str]:
     command = Path(sys.executable).with_name("strongroom")
     done = subprocess.run([str(command), "--help"], capture_output=True, text=True, check=True, timeout=60)
     listed = done.stdout.partition("Commands:")[2]
-    return set(re.findall(r"^\W*([a-z][a-z-]*)", listed, re.MULTILINE))
+    return set(re.findall(r"^ +([a-z][a-z-]*) {2,}", listed, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -28,8 +28,13 @@ def modules_loaded_by(*arguments: str, home: Path) -> set[str]:
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    rest = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    said = "\n".join([done.stdout, *rest])
+    # `doctor` fails where this machine lacks something; it must still have run to its end.
+    expected = {0, 1} if "doctor" in arguments else {0}
+    assert done.returncode in expected, said
+    assert '"error"' not in done.stdout[:40], said
     names = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert "engine" in names, "-X importtime said nothing of our own modules, so it proves nothing"
     return names
