@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from engine.errors import Cancelled
+from engine.errors import Cancelled, StrongroomError
 
 
 class CancelToken:
@@ -14,7 +14,8 @@ class CancelToken:
 
     Work that polls calls `raise_if_cancelled`; work that blocks (a process, a socket, a condition)
     registers a callback that unblocks it. Callbacks run once, in the thread that cancels, or at once
-    when the token is cancelled already.
+    when the token is cancelled already. `failure` is set when the stop is nobody's wish but the run's
+    own failure (its time limit): such a run ends as Failed with that error, not as Cancelled.
     """
 
     def __init__(self) -> None:
@@ -23,18 +24,20 @@ class CancelToken:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._next = 0
         self.reason = ""
+        self.failure: StrongroomError | None = None
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked to stop."""
         return self._event.is_set()
 
-    def cancel(self, reason: str = "cancelled") -> None:
+    def cancel(self, reason: str = "cancelled", *, failure: StrongroomError | None = None) -> None:
         """Ask to stop; the first reason stays. Errors of callbacks do not keep the others from running."""
         with self._lock:
             if self._event.is_set():
                 return
             self.reason = reason
+            self.failure = failure
             self._event.set()
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()

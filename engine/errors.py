@@ -31,6 +31,8 @@
     │   ├── KeyringLocked
     │   └── SecretMissing
     ├── StoreError                      1   the local database
+    ├── TimeLimit                       1   a run took longer than its job allows
+    ├── Interrupted                     1   the process that ran an execution ended before it was done
     └── AlreadyRunning                  1   one run of a job at a time
         └── SlotTaken                       a planned run was taken by another scheduler
 
@@ -52,6 +54,7 @@ __all__ = [
     "DatabaseMissing",
     "DumpIncomplete",
     "IntegrityError",
+    "Interrupted",
     "KeyMissing",
     "KeyringLocked",
     "NameEscapes",
@@ -72,6 +75,7 @@ __all__ = [
     "StreamError",
     "StrongroomError",
     "TargetNotEmpty",
+    "TimeLimit",
     "ToolFailed",
     "ToolMissing",
     "Unproven",
@@ -251,6 +255,14 @@ class SecretMissing(SecretsError):
 
 class StoreError(StrongroomError):
     """The local database failed."""
+
+
+class TimeLimit(StrongroomError):
+    """A run took longer than its job allows."""
+
+
+class Interrupted(StrongroomError):
+    """The process that ran an execution, or had queued it, ended before it was done."""
 
 
 class AlreadyRunning(StrongroomError):

@@ -59,6 +59,17 @@ class Claims:
         with self._sessions.write() as session:
             return _start(session, execution_id, self._sessions.clock())
 
+    def release(self, execution_id: str) -> None:
+        """Nobody works on the execution any more; the job's next run may start."""
+        with self._sessions.write() as session:
+            session.execute(update(ExecutionRow).where(ExecutionRow.id == execution_id).values(working=False))
+
+    def at_work(self) -> list[Execution]:
+        """What is Pending or Running, or still worked on after its end; oldest first."""
+        with self._sessions.read() as session:
+            query = select(ExecutionRow).where(ExecutionRow.status.in_(ACTIVE) | ExecutionRow.working)
+            return [record(row) for row in session.scalars(query.order_by(ExecutionRow.seq))]
+
     def request_cancel(self, execution_id: str) -> Status | None:
         """Ask the owner of a Running execution to cancel it; return the status it was found in."""
         with self._sessions.write() as session:
@@ -104,7 +115,9 @@ def _turn(session: Session, ready: Collection[str], now: datetime) -> tuple[str 
 
 def _running(session: Session) -> Sequence[tuple[str, str | None]]:
     query = select(ExecutionRow.id, ExecutionRow.job_id)
-    query = query.where(ExecutionRow.status == Status.RUNNING.value, ExecutionRow.kind == "run")
+    query = query.where(
+        ExecutionRow.kind == "run", (ExecutionRow.status == Status.RUNNING.value) | ExecutionRow.working
+    )
     return session.execute(query).all()
 
 
@@ -120,7 +133,7 @@ def _start(session: Session, execution_id: str, now: datetime) -> Execution | No
     done = session.execute(
         update(ExecutionRow)
         .where(ExecutionRow.id == execution_id, ExecutionRow.status == Status.PENDING.value)
-        .values(status=Status.RUNNING.value, started_at=now)
+        .values(status=Status.RUNNING.value, started_at=now, working=True)
     )
     if cast("CursorResult[Any]", done).rowcount != 1:
         return None

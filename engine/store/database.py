@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -57,21 +56,14 @@ class Store:
         self.policies = PolicyRepository(self._sessions)
         self.leftovers = LeftoverRepository(self._sessions)
         self.notifications = NotificationRepository(self._sessions)
-        self.installation_id = ""
-
-    @classmethod
-    def open(cls, path: Path, *, clock: Clock = utc_now) -> Store:
-        """Open the file, made or brought to the newest schema first.
-
-        Raises `StoreError` for a file that is newer than this version, damaged, or somebody else's.
-        """
-        store = cls(path, clock=clock)
         try:
-            store._prepare()
+            self._prepare()
+            found = self.settings.get(INSTALLATION_ID)
+            made = found or self.settings.set_default(INSTALLATION_ID, secrets.token_hex(8))
+            self.installation_id = str(made)
         except BaseException:
-            store.close()
+            self.close()
             raise
-        return store
 
     def read(self) -> AbstractContextManager[Session]:
         """One snapshot to read from; for the repositories, and for tests."""
@@ -103,14 +95,14 @@ class Store:
         schema.make_private_file(self.path)
         with kindly(self.path):
             if not self._is_newest():
+                from filelock import FileLock
+
                 # One process makes or migrates; the others wait, look again, and find it done.
                 with FileLock(
                     self.path.with_name(self.path.name + ".lock"), timeout=BUSY_SECONDS, mode=0o600
                 ):
                     if not self._is_newest():
                         self._create_or_upgrade()
-        found = self.settings.get(INSTALLATION_ID)
-        self.installation_id = str(found or self.settings.set_default(INSTALLATION_ID, secrets.token_hex(8)))
 
     def _is_newest(self) -> bool:
         with self._sessions.read() as session:

@@ -181,36 +181,47 @@ class ExecutionRepository:
         """Add the artifact of one database, or replace what is known of it. Raises `NotFound`."""
         with self._sessions.write() as session:
             _need(session, execution_id)
-            session.merge(
-                ArtifactRow(
-                    execution_id=execution_id,
-                    database=result.database,
-                    name=result.name,
-                    status=str(result.status),
-                    size=result.size,
-                    dump_size=result.dump_size,
-                    sha256=result.sha256,
-                    error=result.error,
-                )
-            )
+            session.merge(_artifact_row(execution_id, result))
 
     def set_destination(self, execution_id: str, result: DestinationResult) -> None:
         """Add the outcome at one destination, or replace what is known of it. Raises `NotFound`."""
         with self._sessions.write() as session:
             _need(session, execution_id)
-            session.merge(
-                DestinationResultRow(
-                    execution_id=execution_id,
-                    destination_id=result.destination_id,
-                    destination_name=result.name,
-                    priority=result.priority,
-                    status=str(result.status),
-                    path=result.path,
-                    proof=result.proof,
-                    error=result.error,
-                    bytes_sent=result.bytes_sent,
-                )
-            )
+            session.merge(_destination_row(execution_id, result))
+
+    def finish(
+        self,
+        execution_id: str,
+        *,
+        status: Status,
+        finished_at: datetime | None = None,
+        error: str | None = None,
+        error_kind: str | None = None,
+        remedy: str | None = None,
+        artifacts: Iterable[ArtifactResult] = (),
+        destinations: Iterable[DestinationResult] = (),
+    ) -> Execution | None:
+        """Write the outcome of what this process runs, in one transaction. For whoever performs it.
+
+        It goes on counting as at work until the queue has it back, so that the job's next run waits for
+        the retention of this one. None when it is over already: an outcome is written once.
+        """
+        if not status.ended:
+            raise ValueError(f"{status} is no end")
+        with self._sessions.write() as session:
+            row = _need(session, execution_id)
+            if Status(row.status).ended:
+                return None
+            row.status = str(status)
+            row.finished_at = finished_at or self._sessions.clock()
+            row.error, row.error_kind, row.remedy = error, error_kind, remedy
+            for artifact in artifacts:
+                session.merge(_artifact_row(execution_id, artifact))
+            for destination in destinations:
+                session.merge(_destination_row(execution_id, destination))
+            session.flush()
+            session.expire(row, ["artifacts", "results"])
+            return record(row)
 
     def settle(
         self,
@@ -225,8 +236,8 @@ class ExecutionRepository:
     ) -> Execution | None:
         """End an execution; return it, or None when it is not in one of the `only_if` statuses (any more).
 
-        What is left of its artifacts and destinations ends with it. `free_slot` gives a planned time back
-        that nothing ever ran for, so that the scheduler catches it up.
+        What is left of its artifacts and destinations ends with it, and nobody works on it any more.
+        `free_slot` gives a planned time back that nothing ever ran for: the scheduler catches it up.
         """
         if not status.ended:
             raise ValueError(f"{status} is no end")
@@ -237,6 +248,7 @@ class ExecutionRepository:
                 "error": error,
                 "error_kind": error_kind,
                 "remedy": remedy,
+                "working": False,
             }
             if free_slot:
                 values["planned_at"] = None
@@ -256,6 +268,33 @@ class ExecutionRepository:
                     .values(status=rest, error=func.coalesce(model.error, error))
                 )
             return record(_need(session, execution_id))
+
+
+def _artifact_row(execution_id: str, result: ArtifactResult) -> ArtifactRow:
+    return ArtifactRow(
+        execution_id=execution_id,
+        database=result.database,
+        name=result.name,
+        status=str(result.status),
+        size=result.size,
+        dump_size=result.dump_size,
+        sha256=result.sha256,
+        error=result.error,
+    )
+
+
+def _destination_row(execution_id: str, result: DestinationResult) -> DestinationResultRow:
+    return DestinationResultRow(
+        execution_id=execution_id,
+        destination_id=result.destination_id,
+        destination_name=result.name,
+        priority=result.priority,
+        status=str(result.status),
+        path=result.path,
+        proof=result.proof,
+        error=result.error,
+        bytes_sent=result.bytes_sent,
+    )
 
 
 def last_planned(

@@ -157,7 +157,8 @@ class ExecutionRow(Base):
     """One run of a job, or of a restore, a verification, a drill or a retention preview.
 
     `job_id` is no foreign key: a deleted job leaves its history. `owner` names the process that holds
-    the execution's lock file. `labels` is for scripts and later versions.
+    the execution's lock file. `working` is true from the claim until that process has done with it, which
+    is later than the status (retention runs after it). `labels` is for scripts and later versions.
     """
 
     __tablename__ = "executions"
@@ -167,7 +168,7 @@ class ExecutionRow(Base):
             "uq_executions_one_running_a_job",
             "job_id",
             unique=True,
-            sqlite_where=text("status = 'Running' AND kind = 'run'"),
+            sqlite_where=text("kind = 'run' AND (status = 'Running' OR working = 1)"),
         ),
         Index(
             "uq_executions_system_planned",
@@ -177,6 +178,7 @@ class ExecutionRow(Base):
             sqlite_where=text("job_id IS NULL AND planned_at IS NOT NULL"),
         ),
         Index("ix_executions_status", "status"),
+        Index("ix_executions_working", "working", sqlite_where=text("working = 1")),
         Index("ix_executions_queued_at", "queued_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -196,6 +198,7 @@ class ExecutionRow(Base):
     attempt: Mapped[int] = mapped_column(default=1)
     not_before: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    working: Mapped[bool] = mapped_column(default=False)
     stage: Mapped[str] = mapped_column(default="")
     percent: Mapped[float | None]
     bytes_in: Mapped[int] = mapped_column(default=0)
