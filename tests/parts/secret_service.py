@@ -7,7 +7,6 @@ environment that leads to the service is the child's alone.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.parts.programs import required_program
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"dbus-daemon": "dbus", "gnome-keyring-daemon": "gnome-keyring"}
@@ -48,20 +47,11 @@ def bare_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "DBUS_SESSION_BUS_ADDRESS": f"unix:path={home}/no-bus"}
 
 
-def require_programs() -> None:
-    """With CI=true a missing part fails, elsewhere it skips; both name it."""
-    lacking = {program: package for program, package in PROGRAMS.items() if shutil.which(program) is None}
-    if lacking:
-        text = f"no real Secret Service: {', '.join(lacking)} missing (Debian: {' '.join(lacking.values())})"
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-            pytest.fail(text)
-        pytest.skip(text)
-
-
 @contextmanager
 def secret_service() -> Iterator[Desktop]:
     """A session with an unlocked login keyring; all of it is gone afterwards."""
-    require_programs()
+    for program, package in PROGRAMS.items():
+        required_program(program, package=package)
     # A short folder of its own: the paths of sockets may have some 100 characters at most.
     with tempfile.TemporaryDirectory(prefix="sr-keyring-") as folder:
         runtime = Path(folder, "run")
