@@ -1,0 +1,187 @@
+"""The form of a source, a destination or a notifier: which adapter, its fields, and a test for real."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from desktop.forms.dialog import FormDialog
+from desktop.forms.form import FieldForm
+from desktop.forms.inputs import Field, TextInput, calm
+from desktop.forms.report import report_facts
+from desktop.session import Session
+from desktop.theme import Size, theme
+from desktop.widgets import Card, ErrorPanel, KeyValueGrid, StateChip, button, clear, label, row
+from desktop.words import State
+from desktop.worker import Problem
+from engine.cancellation import CancelToken
+from engine.endpoints import Report
+from engine.records import Endpoint
+from engine.registry import KindName
+
+TITLES: dict[KindName, str] = {"source": "source", "destination": "destination", "notifier": "notifier"}
+ABOUT: dict[KindName, str] = {
+    "source": "The database to back up. A test that passes means that a backup will work.",
+    "destination": "Where backups are kept. The test writes a small file, reads it back and deletes it.",
+    "notifier": "Who is told how a run ended. The test sends a real message.",
+}
+
+
+class EndpointDialog(FormDialog):
+    """Makes an endpoint, or changes one."""
+
+    saved = Signal(object)
+
+    def __init__(
+        self, parent: QWidget | None, session: Session, kind: KindName, endpoint: Endpoint | None = None
+    ) -> None:
+        verb = "Edit" if endpoint else "New"
+        super().__init__(parent, f"{verb} {TITLES[kind]}", "Save")
+        self._session, self._kind, self._endpoint = session, kind, endpoint
+        self._cancel: CancelToken | None = None
+        self._adapters = {found.adapter.name: found.adapter for found in session.registry.all(kind)}
+        self.form.addWidget(label(ABOUT[kind], muted=True, wrap=True))
+        self.name = TextInput("shop" if kind == "source" else "offsite" if kind == "destination" else "ops")
+        self.name_field = Field("Name", self.name, required=True)
+        self.adapter = QComboBox()
+        calm(self.adapter)
+        for name, adapter in self._adapters.items():
+            icon = theme().icons.icon(adapter.icon, theme().palette.muted, Size.ICON)
+            self.adapter.addItem(icon, adapter.title, name)
+        self.adapter_field = Field("Type", self.adapter)
+        self.form.addWidget(self.name_field)
+        self.form.addWidget(self.adapter_field)
+        self._place = QVBoxLayout()
+        self._place.setContentsMargins(0, 0, 0, 0)
+        self.form.addLayout(self._place)
+        self.fields: FieldForm | None = None
+        self.test_button = button("Test connection", self.test)
+        self.test_chip = StateChip()
+        self.report_card = Card()
+        self.result_text = label("", "strong", wrap=True)
+        self.result_facts = KeyValueGrid()
+        self.report_card.add(self.result_text)
+        self.report_card.add(self.result_facts)
+        self.report_card.hide()
+        self.result_problem = ErrorPanel()
+        self.form.addLayout(row(self.test_button, self.test_chip, 1))
+        self.form.addWidget(self.report_card)
+        self.form.addWidget(self.result_problem)
+        if endpoint is not None:
+            self.name.set_value(endpoint.name)
+            self.adapter.setCurrentIndex(max(0, self.adapter.findData(endpoint.adapter)))
+            self.adapter.setEnabled(False)
+        self.adapter.currentIndexChanged.connect(lambda _: self._show_fields())
+        self._show_fields()
+        self.fit(Size.FORM, 620)
+        self.name.setFocus()
+
+    def _show_fields(self) -> None:
+        clear(self._place)
+        self.fields = None
+        name = self.adapter.currentData()
+        if name not in self._adapters:
+            self.show_problem(
+                Problem(
+                    f"No {TITLES[self._kind]} type is installed here.",
+                    "`strongroom plugins` shows what did not load, and why.",
+                )
+            )
+            self.set_busy(True)
+            self.test_button.setEnabled(False)
+            return
+        endpoint = self._endpoint if self._endpoint and self._endpoint.adapter == name else None
+        self.fields = FieldForm(
+            self._adapters[name].Config,
+            endpoint.config if endpoint else None,
+            endpoint.secret_names if endpoint else (),
+        )
+        self.fields.changed.connect(self._forget_result)
+        self._place.addWidget(self.fields)
+        self._forget_result()
+
+    # ------------------------------------------------------------------------------------- testing
+
+    def test(self) -> None:
+        """Test what stands in the form, in a thread; a second click cancels."""
+        if self._cancel is not None:
+            self._cancel.cancel("cancelled in the form")
+            return
+        if self.fields is None or not self.fields.check():
+            return
+        kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
+        its, token = self._endpoint.id if self._endpoint else None, CancelToken()
+        self._forget_result()
+        self._cancel = token
+        self.test_button.setText("Stop testing")
+        self.test_chip.show_state(State("Testing", "●", "accent"))
+        self._session.ask(
+            self,
+            lambda workspace: workspace.endpoints.check_values(kind, adapter, values, id=its, cancel=token),
+            self._passed,
+            self._did_not_pass,
+        )
+
+    def _passed(self, report: Report) -> None:
+        self._tested(State("Works", "✓", "good"))
+        text, facts = report_facts(report)
+        self.result_text.setText(text)
+        self.result_facts.show_facts(facts)
+        self.report_card.show()
+
+    def _did_not_pass(self, problem: Problem) -> None:
+        if problem.kind == "Cancelled":
+            self._tested(None)
+            return
+        self._tested(State("Does not work", "✕", "bad"))
+        if self.fields is not None and problem.field:
+            self.fields.show_errors({problem.field: problem.message})
+        self.result_problem.show_problem(problem)
+
+    def _tested(self, state: State | None) -> None:
+        self._cancel = None
+        self.test_button.setText("Test connection")
+        self.test_chip.show_state(state)
+
+    def _forget_result(self) -> None:
+        if self._cancel is None:
+            self.test_chip.show_state(None)
+        self.report_card.hide()
+        self.result_problem.show_problem(None)
+
+    # -------------------------------------------------------------------------------------- saving
+
+    def submit(self) -> None:
+        """Validate and save, in a thread: the keyring may ask for its password."""
+        name = self.name.value()
+        self.name_field.show_error("" if name else "Please fill this in.")
+        if self.fields is None or not self.fields.check() or not name:
+            return
+        kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
+        its = self._endpoint.id if self._endpoint else None
+        self.show_problem(None)
+        self.set_busy(True)
+        self._session.ask(
+            self,
+            lambda workspace: workspace.endpoints.save(kind, name, adapter, values, id=its),
+            self._is_saved,
+            self._not_saved,
+        )
+
+    def _is_saved(self, endpoint: Endpoint) -> None:
+        self.saved.emit(endpoint)
+        self._session.refresh()
+        self.accept()
+
+    def _not_saved(self, problem: Problem) -> None:
+        self.set_busy(False)
+        if problem.field == "name":
+            self.name_field.show_error(problem.message)
+        elif self.fields is not None and problem.field:
+            self.fields.show_errors({problem.field: problem.message})
+        self.show_problem(problem)
+
+    def done(self, result: int) -> None:
+        if self._cancel is not None:
+            self._cancel.cancel("the form was closed")
+        super().done(result)
