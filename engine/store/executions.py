@@ -96,6 +96,17 @@ class ExecutionRepository:
         with self._sessions.read() as session:
             return last_planned(session, job_id, kind, until)
 
+    def next_attempt(self, execution_id: str) -> str | None:
+        """The ID of the execution that retries this one, or None. Raises `NotFound`."""
+        with self._sessions.read() as session:
+            row = _need(session, execution_id)
+            first = row.retry_of or row.id
+            return session.scalar(
+                select(ExecutionRow.id).where(
+                    ExecutionRow.retry_of == first, ExecutionRow.attempt == row.attempt + 1
+                )
+            )
+
     # -- writing -------------------------------------------------------------------------------------
 
     def add(

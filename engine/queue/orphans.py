@@ -1,0 +1,64 @@
+"""Settles what a dead process left: an execution whose lock can be taken is run by nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.clock import Clock
+from engine.errors import Interrupted
+from engine.events import EventSink, ExecutionFinished, LogEntry, LogLevel, LogType, Stage, Status
+from engine.ownership import Ownership
+from engine.records import Execution
+
+if TYPE_CHECKING:
+    from engine.store.database import Store
+
+
+def settle_if_dead(
+    store: Store, ownership: Ownership, execution_id: str, *, emit: EventSink, clock: Clock
+) -> Execution | None:
+    """Settle the execution if nobody runs it and it is not over; return it then, else None.
+
+    Running ones end as Failed, or as Cancelled when that had been asked for. A planned run that was
+    still waiting gives its planned time back: nothing ran for it, so the scheduler catches it up.
+    """
+    lock = ownership.take(execution_id)
+    if lock is None:
+        return None
+    with lock:
+        found = store.executions.find(execution_id)  # looked at again: its process may just have settled it
+        if found is None:
+            return None
+        if found.status.ended:
+            store.claims.release(execution_id)  # it died in what follows the status, such as the retention
+            return None
+        status, error, remedy = _words(found)
+        settled = store.executions.settle(
+            execution_id,
+            status,
+            error=error,
+            error_kind="Cancelled" if status is Status.CANCELLED else Interrupted.__name__,
+            remedy=remedy,
+            only_if=(found.status,),
+            free_slot=found.status is Status.PENDING and found.planned_at is not None,
+        )
+        if settled is None:
+            return None
+        level = LogLevel.WARNING if status is Status.CANCELLED else LogLevel.ERROR
+        stage = Stage(found.stage) if found.stage else Stage.INITIALIZE
+        store.logs.add(execution_id, LogEntry(clock(), level, LogType.GENERAL, stage, error, remedy))
+    emit(ExecutionFinished(execution_id, status, error, remedy))
+    return settled
+
+
+def _words(found: Execution) -> tuple[Status, str, str]:
+    if found.cancel_requested:
+        return Status.CANCELLED, "Cancelled; the process that ran it ended meanwhile.", ""
+    if found.status is Status.RUNNING:
+        return (
+            Status.FAILED,
+            "The process that ran it ended before it was done: a crash, a kill, or the machine went off.",
+            "Run it again; nothing that was stored before is touched.",
+        )
+    remedy = "Run it again." if found.planned_at is None else "The scheduler catches it up."
+    return Status.FAILED, "The process that had queued it ended before its turn came.", remedy
