@@ -1,0 +1,118 @@
+"""Start an execution and stay with it to its end: its progress shown, Ctrl-C turned into a cancel."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.output import Output
+from engine.cli.progress import ProgressView
+from engine.clock import utc_now
+from engine.events import Status
+from engine.records import Execution
+from engine.units import span_text
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
+PATIENCE = 1.0
+"""Seconds after which a person is told what an execution waits for."""
+LOOK = 0.2
+"""Seconds between two looks at whether somebody pressed Ctrl-C; the end itself is noticed at once."""
+
+
+class Interruptions:
+    """How often somebody asked to stop. A handler only counts: it may run in the middle of anything."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.event = threading.Event()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        self.event.set()
+        if self.count > 2:
+            raise KeyboardInterrupt("stopped without waiting for the clean-up; the next command does it")
+
+
+@contextmanager
+def interruptions() -> Iterator[Interruptions]:
+    """Count SIGINT and SIGTERM while the block runs, instead of dying of them."""
+    stop = Interruptions()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may choose what a signal does
+        return
+    before: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
+        yield stop
+    finally:
+        for chosen, handler in before.items():
+            signal.signal(chosen, handler)
+
+
+def follow(
+    workspace: Workspace, start: Callable[[], str], out: Output, *, verbose: bool = False
+) -> Execution:
+    """Start what `start` starts, show its progress, and return the execution when it has ended.
+
+    A run that failed and that its job tries again is followed through its retries: the last one counts.
+    """
+    with interruptions() as stop, ProgressView(out, verbose=verbose) as view:
+        unsubscribe = workspace.events.subscribe(view.handle)
+        try:
+            execution_id = start()
+            while True:
+                view.watch(execution_id)
+                execution = _until_it_ends(workspace, execution_id, stop, out)
+                retry = _retry_of(workspace, execution)
+                if retry is None:
+                    return execution
+                wait = f" in {span_text(job_wait)}" if (job_wait := _seconds_until(retry)) else ""
+                out.log(f"Failed: {execution.error} It is tried again{wait}.", color="yellow")
+                execution_id = retry.id
+        finally:
+            unsubscribe()
+
+
+def _until_it_ends(workspace: Workspace, execution_id: str, stop: Interruptions, out: Output) -> Execution:
+    asked = waiting_said = False
+    begun = time.monotonic()
+    while True:
+        try:
+            return workspace.wait(execution_id, LOOK)
+        except TimeoutError:
+            if stop.count and not asked:
+                asked = True
+                out.log("Cancelling; what was written is being removed.", color="yellow")
+                workspace.cancel(execution_id)
+            if not waiting_said and time.monotonic() - begun > PATIENCE:
+                waiting_said = True
+                _say_what_it_waits_for(workspace, execution_id, out)
+
+
+def _say_what_it_waits_for(workspace: Workspace, execution_id: str, out: Output) -> None:
+    execution = workspace.store.executions.get(execution_id)
+    if execution.status is not Status.PENDING or execution.not_before is not None:
+        return
+    running = [its for its in workspace.store.executions.active() if its.status is Status.RUNNING]
+    names = ", ".join(f"{its.job_name or its.kind} (#{its.seq})" for its in running)
+    out.log(f"It waits for its turn{f' behind {names}' if names else ''}.")
+
+
+def _seconds_until(retry: Execution) -> float:
+    return 0.0 if retry.not_before is None else max(0.0, (retry.not_before - utc_now()).total_seconds())
+
+
+def _retry_of(workspace: Workspace, execution: Execution) -> Execution | None:
+    """The execution that tries a failed run again; None for one that stays as it is."""
+    if execution.kind != "run" or execution.status is not Status.FAILED:
+        return None
+    retry = workspace.queue.next_attempt(execution.id)
+    return None if retry is None else workspace.store.executions.get(retry)

