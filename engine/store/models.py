@@ -252,6 +252,7 @@ class LogRow(Base):
     """One log line, stored as it comes."""
 
     __tablename__ = "log_entries"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - an ID is never used twice
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     execution_id: Mapped[str] = mapped_column(ForeignKey("executions.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime]
@@ -284,6 +285,7 @@ class LeftoverRow(Base):
     """What an upload may have left, written before its first byte; removed by this record alone."""
 
     __tablename__ = "leftovers"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - an ID is never used twice
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     execution_id: Mapped[str] = mapped_column(index=True)
     destination_id: Mapped[str]

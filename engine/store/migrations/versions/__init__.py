@@ -1,0 +1,1 @@
+"""One module a revision, oldest first; `engine.store.schema.REVISIONS` lists them."""
