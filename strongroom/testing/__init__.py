@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from strongroom.testing.sources import (
+    PasswordConformance,
+    PasswordLab,
+    SourceConformance,
+    SourceLab,
+    Surroundings,
+    ToolConformance,
+    ToolLab,
+)
 from strongroom.testing.storages import StorageConformance
 
-__all__ = ["StorageConformance"]
+__all__ = [
+    "PasswordConformance",
+    "PasswordLab",
+    "SourceConformance",
+    "SourceLab",
+    "StorageConformance",
+    "Surroundings",
+    "ToolConformance",
+    "ToolLab",
+]

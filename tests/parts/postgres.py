@@ -103,7 +103,8 @@ class Server:
         )
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(
-                f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = '{self.folder}'\n"
+                f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
+                f"unix_socket_directories = '{self.folder}'\n"
                 "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nshared_buffers = 64MB\n"
                 "logging_collector = off\nautovacuum = off\n"
             )
@@ -192,7 +193,7 @@ class Server:
             raise RuntimeError(done.stderr.decode("utf-8", "replace"))
         return done.stdout.decode("utf-8").rstrip("\n")
 
-    def _list(self, database: str, sql: str) -> list[str]:
+    def list(self, database: str, sql: str) -> list[str]:
         done = self._psql(database, sql, "-0")
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode("utf-8", "replace"))
@@ -218,13 +219,13 @@ class Server:
 
     def rows(self, database: str) -> dict[str, list[str]]:
         """Every row of every user table, each as PostgreSQL writes it, for comparing by content."""
-        tables = self._list(
+        tables = self.list(
             database,
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
         )
         return {
-            table: sorted(self._list(database, f"SELECT t::text FROM ONLY {table} t"))  # noqa: S608
+            table: sorted(self.list(database, f"SELECT t::text FROM ONLY {table} t"))  # noqa: S608
             for table in tables
         }
 
