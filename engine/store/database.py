@@ -25,6 +25,7 @@ from engine.store.keys import KeyRepository, SignerRepository
 from engine.store.leftovers import LeftoverRepository
 from engine.store.logs import LogRepository
 from engine.store.notifications import NotificationRepository
+from engine.store.planned import PlannedTimes
 from engine.store.policies import PolicyRepository
 from engine.store.sessions import BUSY_SECONDS, Sessions, kindly, make_engine
 from engine.store.settings import Settings
@@ -49,6 +50,7 @@ class Store:
         self.jobs = JobRepository(self._sessions)
         self.executions = ExecutionRepository(self._sessions)
         self.claims = Claims(self._sessions)
+        self.planned = PlannedTimes(self._sessions)
         self.logs = LogRepository(self._sessions)
         self.backups = BackupRepository(self._sessions)
         self.keys = KeyRepository(self._sessions)

@@ -14,6 +14,7 @@ from engine.events import Status
 from engine.records import ArtifactResult, DestinationResult, Execution, ExecutionKind, Trigger
 from engine.store.lookup import not_found
 from engine.store.models import ArtifactRow, DestinationResultRow, ExecutionRow
+from engine.store.planned import latest_planned
 from engine.store.sessions import Sessions
 
 ACTIVE = (Status.PENDING.value, Status.RUNNING.value)
@@ -86,16 +87,6 @@ class ExecutionRepository:
         found = self.list(1, job=job_id, kind="run", statuses=statuses)
         return found[0] if found else None
 
-    def last_planned(
-        self, job_id: str | None, *, kind: ExecutionKind = "run", until: datetime | None = None
-    ) -> datetime | None:
-        """The latest planned time (UTC) that was taken for a job, or for a system task of that `kind`.
-
-        With `until`, the latest at or before it: what a wrong clock took in the future does not count.
-        """
-        with self._sessions.read() as session:
-            return last_planned(session, job_id, kind, until)
-
     def next_attempt(self, execution_id: str) -> str | None:
         """The ID of the execution that retries this one, or None. Raises `NotFound`."""
         with self._sessions.read() as session:
@@ -135,7 +126,7 @@ class ExecutionRepository:
         now = self._sessions.clock()
         with self._sessions.write() as session:
             if planned_at is not None:
-                taken = last_planned(session, job_id, kind, max(now, planned_at))
+                taken = latest_planned(session, job_id, kind, until=max(now, planned_at))
                 since = planned_since if planned_since is not None else planned_at
                 if taken is not None and (taken >= planned_at or taken > since):
                     what = job_name or kind
@@ -306,19 +297,6 @@ def _destination_row(execution_id: str, result: DestinationResult) -> Destinatio
         error=result.error,
         bytes_sent=result.bytes_sent,
     )
-
-
-def last_planned(
-    session: Session, job_id: str | None, kind: str, until: datetime | None = None
-) -> datetime | None:
-    """The latest planned time of a job (or of a system task), at or before `until` if given."""
-    query = select(func.max(ExecutionRow.planned_at)).where(ExecutionRow.kind == kind)
-    query = query.where(
-        ExecutionRow.job_id.is_(None) if job_id is None else ExecutionRow.job_id == job_id,
-    )
-    if until is not None:
-        query = query.where(ExecutionRow.planned_at <= until)
-    return session.scalar(query)
 
 
 def _find(session: Session, execution_id: str) -> ExecutionRow | None:
