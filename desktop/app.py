@@ -1,0 +1,143 @@
+"""The desktop application: `main` puts session, window, tray and single instance together."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QApplication
+
+from desktop.closing import Closing
+from desktop.session import Session
+from desktop.single import SingleInstance
+from desktop.theme import Mode, install, theme
+from desktop.tray import Tray, app_icon
+from desktop.window import MainWindow
+from desktop.worker import QtExecutor
+from engine import __version__
+from engine.home import Home
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
+GONE_WITHIN = 5.0
+"""Seconds that the last threads get when the window is gone already."""
+
+
+def open_workspace(executor: QtExecutor) -> Workspace:
+    """Open the environment's installation. Runs in a thread: the import alone takes a third of a second."""
+    from engine.workspace import Workspace
+
+    return Workspace.open(executor=executor)
+
+
+class Application(QObject):
+    """Everything that lives as long as the process, tied together."""
+
+    def __init__(
+        self,
+        app: QApplication,
+        opener: Callable[[QtExecutor], Workspace] = open_workspace,
+        *,
+        instance: SingleInstance | None = None,
+        mode: Mode = "system",
+        scheduled: bool = True,
+        with_tray: bool = True,
+    ) -> None:
+        super().__init__(app)
+        install(app, mode)
+        app.setApplicationName("strongroom")
+        app.setApplicationDisplayName("Strongroom")
+        app.setApplicationVersion(__version__)
+        app.setDesktopFileName("strongroom")
+        app.setQuitOnLastWindowClosed(False)
+        app.setWindowIcon(app_icon(theme().palette.accent))
+        self._app = app
+        self.session = Session(opener, scheduled=scheduled, parent=self)
+        self.window = MainWindow(self.session)
+        self.tray = Tray(self.session, self)
+        self._with_tray = with_tray
+        self.closing = Closing(self.session, self.window, self.has_tray, self)
+        self.closing.done.connect(self._finished)
+        self.closing.hidden.connect(self._say_where)
+        self.tray.open_asked.connect(self.window.raise_up)
+        self.tray.quit_asked.connect(self.closing.quit)
+        self.tray.run_asked.connect(self.session.run_job)
+        self._instance = instance
+        if instance is not None:
+            instance.raise_asked.connect(self.window.raise_up)
+
+    def start(self, *, hidden: bool = False) -> None:
+        """Show the window (or only the tray, where there is one) and open the installation."""
+        if self._with_tray and Tray.is_available():
+            self.tray.show()
+        if not (hidden and self.has_tray()):
+            self.window.show()
+        self.session.open()
+
+    def has_tray(self) -> bool:
+        """Whether closing the window leaves something to open it again with."""
+        return self._with_tray and Tray.is_available() and self.tray.icon.isVisible()
+
+    def _say_where(self) -> None:
+        self.tray.tell("Strongroom goes on in the tray", "Scheduled jobs run. Quit is in the tray's menu.")
+
+    def _finished(self) -> None:
+        self.tray.hide()
+        if self._instance is not None:
+            self._instance.release()
+        self._app.quit()
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the few options that the desktop has."""
+    parser = argparse.ArgumentParser(prog="strongroom-desktop", description="Strongroom's window.")
+    parser.add_argument("--version", action="version", version=f"Strongroom {__version__}")
+    parser.add_argument("--hidden", action="store_true", help="start in the tray, where there is one")
+    parser.add_argument("--theme", choices=("system", "light", "dark"), default="system")
+    return parser.parse_args(argv)
+
+
+def no_display() -> str:
+    """Why no window can be shown here; empty when one can. Qt itself would end the process."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return ""
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return ""
+    return (
+        "There is no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+        "`strongroom --help` shows what works without one; `strongroom agent` runs the schedule."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Start the desktop; return the exit code. A second start raises the first window and returns 0."""
+    options = parse(sys.argv[1:] if argv is None else argv)
+    if reason := no_display():
+        print(reason, file=sys.stderr)
+        return 1
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    if not isinstance(app, QApplication):
+        print("Another kind of Qt application runs in this process.", file=sys.stderr)
+        return 1
+    instance = SingleInstance(Home.locate().make())
+    if not instance.take():
+        if instance.ask_first_to_raise():
+            return 0
+        print("Strongroom runs already, and does not answer.", file=sys.stderr)
+        return 1
+    application = Application(app, instance=instance, mode=options.theme)
+    application.start(hidden=options.hidden)
+    code = app.exec()
+    application.session.background.wait(GONE_WITHIN)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

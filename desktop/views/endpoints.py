@@ -1,0 +1,304 @@
+"""Sources, destinations and notifiers look alike: a list, and beside it what the chosen one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+
+from desktop import words
+from desktop.forms import EndpointDialog
+from desktop.forms.report import report_facts
+from desktop.models.records import Column, RecordsModel
+from desktop.navigation import Navigator
+from desktop.snapshot import Snapshot
+from desktop.theme import Size
+from desktop.views.base import View
+from desktop.views.confirm import confirm
+from desktop.widgets import (
+    Card,
+    EmptyState,
+    ErrorPanel,
+    KeyValueGrid,
+    RecordTable,
+    StateChip,
+    button,
+    label,
+    row,
+    scrolled,
+)
+from desktop.words import State
+from desktop.worker import Problem
+from engine.cancellation import CancelToken
+from engine.config import describe
+from engine.endpoints import Report
+from engine.errors import PluginError
+from engine.records import Endpoint, Job
+from engine.registry import KindName
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint as a row; `type` is its adapter's title, `place` what it is in one line."""
+
+    endpoint: Endpoint
+    type: str
+    place: str
+    jobs: tuple[str, ...] = ()
+
+
+COLUMNS: tuple[Column[EndpointRow], ...] = (
+    Column("Name", lambda row: row.endpoint.name, 150, 2),
+    Column("Type", lambda row: row.type, 120, 1, muted=True),
+    Column("Where", lambda row: row.place, 160, 3, muted=True, tip=lambda row: row.place, drop=2),
+    Column(
+        "Used by",
+        lambda row: words.count(len(row.jobs), "job") if row.jobs else "–",
+        90,
+        0,
+        tip=lambda row: ", ".join(row.jobs),
+        sort=lambda row: len(row.jobs),
+        muted=True,
+        drop=1,
+    ),
+)
+PLACE_FIELDS = ("path", "host", "bucket", "endpoint", "url", "database", "databases")
+
+
+class EndpointsView(View):
+    """The list of one kind, with a panel beside it."""
+
+    kind: ClassVar[KindName]
+    icon: ClassVar[str]
+    empty_title: ClassVar[str]
+    empty_text: ClassVar[str]
+    new_text: ClassVar[str]
+
+    def __init__(self, navigator: Navigator) -> None:
+        super().__init__(navigator)
+        self._shown: EndpointRow | None = None
+        self._cancel: CancelToken | None = None
+        self.model = RecordsModel(COLUMNS, lambda row: row.endpoint.id, self)
+        self.table = RecordTable(self.model, self.title)
+        self.add_search(f"Search {self.title.lower()}").textChanged.connect(self.table.search)
+        self.new_button = button(self.new_text, self.new, kind="primary", icon="plus", tip="Ctrl+N")
+        self.add_tool(self.new_button)
+        self.empty = EmptyState(
+            self.icon, self.empty_title, self.empty_text, button(self.new_text, self.new, kind="primary")
+        )
+        listing = QWidget()
+        listing.setObjectName("listing")
+        self.stack = QStackedLayout(listing)
+        both = QWidget()
+        line = QHBoxLayout(both)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(0)
+        line.addWidget(self.table, 1)
+        self.side = side = self._side()
+        line.addWidget(side)
+        self.stack.addWidget(both)
+        self.stack.addWidget(self.empty)
+        self.body.addWidget(listing, 1)
+        self.table.chosen.connect(self._show_chosen)
+        self.table.opened.connect(lambda its: self.edit())
+
+    def _side(self) -> QFrame:
+        side = QFrame()
+        side.setObjectName("side")
+        side.setFixedWidth(Size.SIDE_PANEL)
+        self.name_label = label("", "detail", wrap=True)
+        self.type_label = label("", muted=True, wrap=True)
+        self.test_button = button("Test", self.test, name="Test connection", tip="Test the connection now")
+        self.edit_button = button("Edit", self.edit)
+        self.delete_button = button("Delete", self.delete, kind="danger")
+        self.chip = StateChip()
+        self.facts = KeyValueGrid()
+        facts = Card("Settings")
+        facts.add(self.facts)
+        self.found = Card("The test found")
+        self.found_text = label("", wrap=True)
+        self.found_facts = KeyValueGrid()
+        self.found.add(self.found_text)
+        self.found.add(self.found_facts)
+        self.found.hide()
+        self.problem = ErrorPanel()
+        inside = QVBoxLayout()
+        inside.setSpacing(Size.CARD_GAP)
+        head = QVBoxLayout()
+        head.setSpacing(2)
+        head.addWidget(self.name_label)
+        head.addWidget(self.type_label)
+        inside.addLayout(head)
+        inside.addLayout(row(self.test_button, self.edit_button, self.delete_button, 1))
+        inside.addLayout(row(self.chip, 1))
+        inside.addWidget(self.problem)
+        inside.addWidget(self.found)
+        inside.addWidget(facts)
+        inside.addStretch(1)
+        layout = QVBoxLayout(side)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolled(inside, Size.MARGIN_SMALL + Size.GRID))
+        return side
+
+    # -------------------------------------------------------------------------------------- showing
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        rows = [self._row(its, snapshot.jobs) for its in snapshot.endpoints(self.kind)]
+        self.model.show_rows(rows)
+        self.stack.setCurrentIndex(0 if rows else 1)
+        if rows:
+            self.table.select_first()
+        self._show_chosen(self.table.selected())
+
+    def entered(self) -> None:
+        self.table.setFocus()
+
+    def choose(self, endpoint_id: str) -> None:
+        """Select an endpoint."""
+        self.table.select(endpoint_id)
+
+    def _row(self, endpoint: Endpoint, jobs: tuple[Job, ...]) -> EndpointRow:
+        try:
+            title = self.session.registry.adapter(self.kind, endpoint.adapter).title
+        except PluginError:
+            title = f"{endpoint.adapter} (not installed)"
+        users = tuple(job.name for job in jobs if endpoint.id in _uses(job))
+        return EndpointRow(endpoint, title, _place(endpoint), users)
+
+    def _show_chosen(self, chosen: EndpointRow | None) -> None:
+        before = self._shown
+        self._shown = chosen
+        for its in (self.test_button, self.edit_button, self.delete_button):
+            its.setEnabled(chosen is not None)
+        if chosen is None:
+            return
+        self.name_label.setText(chosen.endpoint.name)
+        self.type_label.setText(chosen.type)
+        self.facts.show_facts([*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")])
+        if before is None or before.endpoint != chosen.endpoint:
+            if self._cancel is not None:
+                self._cancel.cancel("another one was chosen")
+            self._tested(None)
+            self.found.hide()
+            self.problem.show_problem(None)
+
+    def _settings(self, endpoint: Endpoint) -> list[tuple[str, str]]:
+        try:
+            config = self.session.registry.adapter(self.kind, endpoint.adapter).Config
+        except PluginError:
+            return [(name, str(value)) for name, value in endpoint.config.items()]
+        facts = []
+        for spec in describe(config):
+            if spec.kind == "secret":
+                if spec.name in endpoint.secret_names:
+                    facts.append((spec.title, "•••••• (stored as a secret)"))
+            elif spec.name in endpoint.config:
+                facts.append((spec.title, _value(endpoint.config[spec.name])))
+        return facts
+
+    # --------------------------------------------------------------------------------------- doing
+
+    def run(self) -> None:
+        self.test()
+
+    def new(self) -> None:
+        """Open an empty form."""
+        self._open(None)
+
+    def edit(self) -> None:
+        """Open the form of the chosen one."""
+        if self._shown is not None:
+            self._open(self._shown.endpoint)
+
+    def _open(self, endpoint: Endpoint | None) -> None:
+        dialog = EndpointDialog(self.window(), self.session, self.kind, endpoint)
+        dialog.saved.connect(self._saved)
+        dialog.open()
+
+    def _saved(self, endpoint: Endpoint) -> None:
+        self.navigator.say(f"{endpoint.name} is saved.")
+
+    def test(self) -> None:
+        """Test the chosen one for real, in a thread; a second click stops it."""
+        if self._cancel is not None:
+            self._cancel.cancel("stopped by hand")
+            return
+        if self._shown is None:
+            return
+        endpoint, token = self._shown.endpoint, CancelToken()
+        self._tested(State("Testing", "●", "accent"))
+        self._cancel = token
+        self.test_button.setText("Stop")
+        self.found.hide()
+        self.problem.show_problem(None)
+        self.session.ask(
+            self,
+            lambda workspace: workspace.endpoints.check(endpoint, cancel=token),
+            self._passed,
+            self._did_not_pass,
+            key="test",
+        )
+
+    def _passed(self, report: Report) -> None:
+        self._tested(State("Works", "✓", "good"))
+        text, facts = report_facts(report)
+        self.found_text.setText(text)
+        self.found_facts.show_facts(facts)
+        self.found.show()
+
+    def _did_not_pass(self, problem: Problem) -> None:
+        if problem.kind == "Cancelled":
+            self._tested(None)
+            return
+        self._tested(State("Does not work", "✕", "bad"))
+        self.problem.show_problem(problem)
+
+    def _tested(self, state: State | None) -> None:
+        self._cancel = None
+        self.test_button.setText("Test")
+        self.chip.show_state(state)
+
+    def delete(self) -> None:
+        """Delete the chosen one, after asking. The engine refuses while a job uses it."""
+        if self._shown is None:
+            return
+        endpoint, kind = self._shown.endpoint, self.kind
+        stays = " The backups at it stay where they are." if kind == "destination" else ""
+        confirm(
+            self,
+            f"Delete the {kind} {endpoint.name}?",
+            f"Its settings and its secrets are removed from this machine.{stays}",
+            f"Delete {endpoint.name}",
+            lambda: self.session.ask(
+                self,
+                lambda workspace: workspace.endpoints.delete(kind, endpoint.id),
+                self._deleted,
+                self.problem.show_problem,
+            ),
+        )
+
+    def _deleted(self, endpoint: Endpoint) -> None:
+        self.navigator.say(f"{endpoint.name} is deleted.")
+        self.session.refresh()
+
+
+def _uses(job: Job) -> set[str]:
+    return {
+        job.source_id,
+        *(its.destination_id for its in job.destinations),
+        *(its.notifier_id for its in job.notifiers),
+    }
+
+
+def _place(endpoint: Endpoint) -> str:
+    found = [_value(endpoint.config[name]) for name in PLACE_FIELDS if endpoint.config.get(name)]
+    return " · ".join(found)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    return str(value)
