@@ -129,6 +129,10 @@ class Source(Adapter):
         """A name of the engine's own beside `database`, valid for this source; `label` makes it unique."""
         return f"{database}_{label}"
 
+    def scratch_name(self, database: str, label: str, folder: Path) -> str:
+        """A name for the database that a drill makes and drops; one that is a file may lie in `folder`."""
+        return self.beside_name(database, label)
+
     def restored_name(self, recorded: str) -> str:
         """The database that a backup of `recorded` goes into when nobody says another name."""
         return recorded

@@ -217,6 +217,9 @@ class Sqlite(strongroom.Source):
         beside = path.with_name(f"{path.stem}_{label}{path.suffix}")
         return str(beside) if Path(database).is_absolute() else beside.name
 
+    def scratch_name(self, database: str, label: str, folder: Path) -> str:
+        return str(folder / f"{label}.{self.extension}")
+
     def restored_name(self, recorded: str) -> str:
         """A source of one file restores into that file, whatever the backup's database was called."""
         return self.path.stem
