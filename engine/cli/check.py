@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from engine.cli.following import cancellable
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import size
@@ -25,7 +26,7 @@ def command(out: Output, kind: KindName, name: str) -> None:
     """
     with workspace(out) as opened:
         endpoint = opened.endpoints.get(kind, name)
-        report = opened.endpoints.check(endpoint)
+        report = cancellable(lambda token: opened.endpoints.check(endpoint, cancel=token))
     lines, details = _told(report)
     out.document({"kind": kind, "name": endpoint.name, "adapter": endpoint.adapter, "ok": True, **details})
     out.line(f"✓ The {kind} {endpoint.name} works.", bold=True, color="green")

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.cancellation import CancelToken
 from engine.cli.output import Output
 from engine.cli.progress import ProgressView
 from engine.clock import utc_now
@@ -19,6 +20,8 @@ from engine.units import span_text
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
+
+T = TypeVar("T")
 
 PATIENCE = 1.0
 """Seconds after which a person is told what an execution waits for."""
@@ -58,13 +61,19 @@ def interruptions() -> Iterator[Interruptions]:
 
 
 def follow(
-    workspace: Workspace, start: Callable[[], str], out: Output, *, verbose: bool = False
+    workspace: Workspace,
+    start: Callable[[], str],
+    out: Output,
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
 ) -> Execution:
     """Start what `start` starts, show its progress, and return the execution when it has ended.
 
     A run that failed and that its job tries again is followed through its retries: the last one counts.
+    `verbose` writes every log line on a terminal too; `quiet` only warnings and errors, anywhere.
     """
-    with interruptions() as stop, ProgressView(out, verbose=verbose) as view:
+    with interruptions() as stop, ProgressView(out, verbose=verbose, quiet=quiet) as view:
         unsubscribe = workspace.events.subscribe(view.handle)
         try:
             execution_id = start()
@@ -116,3 +125,31 @@ def _retry_of(workspace: Workspace, execution: Execution) -> Execution | None:
         return None
     retry = workspace.queue.next_attempt(execution.id)
     return None if retry is None else workspace.store.executions.get(retry)
+
+
+def cancellable(work: Callable[[CancelToken], T]) -> T:
+    """Do work that is no execution on a thread of its own, so that Ctrl-C can cancel its token.
+
+    A signal's handler runs in the main thread, in the middle of anything: were the work there too,
+    the cancel could wait for a lock that the work itself holds.
+    """
+    token = CancelToken()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def worker() -> None:
+        try:
+            done.append(work(token))
+        except BaseException as error:  # handed on to the main thread, whatever it is
+            failed.append(error)
+
+    with interruptions() as stop:
+        thread = threading.Thread(target=worker, name="strongroom-work", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(LOOK)
+            if stop.count and not token.cancelled:
+                token.cancel()
+    if failed:
+        raise failed[0]
+    return done[0]

@@ -7,7 +7,6 @@ a fraction of a second (DESIGN, section 6), and a command pays only for what it 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,6 @@ import click
 
 from engine import __version__
 from engine.cli.output import ExitCode, Output
-
-DESKTOP = "desktop.app"
-"""The module of the window. The engine knows its name and nothing else about it."""
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Begin": {
@@ -102,7 +98,7 @@ class LazyGroup(click.Group):
         """Run, and end the process with the contract's exit code whatever happens."""
         args = list(sys.argv[1:] if args is None else args)
         try:
-            code = super().main(args, prog_name or "strongroom", complete_var, standalone_mode=False, **extra)
+            code = super().main(args, "strongroom", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
             # Whoever read us has seen enough (`strongroom backups | head`): no complaint, and none at exit.
@@ -130,33 +126,11 @@ def cli(ctx: click.Context) -> int:
 
     Without a command, the desktop starts.
     """
-    return start_desktop() if ctx.invoked_subcommand is None else ExitCode.SUCCESS
+    if ctx.invoked_subcommand is not None:
+        return ExitCode.SUCCESS
+    from engine.cli.desktop import start_desktop
 
-
-def start_desktop() -> int:
-    """Start the window; returns its exit code. Raises `UsageError` where it cannot be shown."""
-    from engine.errors import UsageError
-
-    instead = "The command line does all of the same: see `strongroom --help`."
-    if importlib.util.find_spec("PySide6") is None:
-        raise UsageError(
-            "The desktop needs PySide6, which is not installed.",
-            remedy=f'`pip install "strongroom[desktop]"` brings it. {instead}',
-        )
-    if not has_display():
-        raise UsageError(
-            "There is no screen for the desktop: neither DISPLAY nor WAYLAND_DISPLAY is set.",
-            remedy=f"Start it in a graphical session. {instead}",
-        )
-    window = importlib.import_module(DESKTOP)
-    return int(window.main() or 0)
-
-
-def has_display() -> bool:
-    """Whether a window could be shown; only X11 and Wayland can be asked without starting one."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+    return start_desktop()
 
 
 def main() -> None:

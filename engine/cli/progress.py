@@ -33,14 +33,15 @@ class ProgressView:
     """Shows the events of one execution after another. `handle` is called from the engine's threads.
 
     On a terminal the bars say what goes on, and only warnings and errors are written as lines (all of
-    them with `verbose`); into a pipe, a file or a journal every log line is written as it comes.
+    them with `verbose`); into a pipe, a file or a journal every log line is written as it comes,
+    unless it is `quiet`.
     """
 
-    def __init__(self, out: Output, *, verbose: bool = False) -> None:
+    def __init__(self, out: Output, *, verbose: bool = False, quiet: bool = False) -> None:
         self._stream = sys.stderr if out.json else sys.stdout
         self._out = out
         self._bars: Any = None
-        self._verbose = verbose or not self._stream.isatty()
+        self._verbose = not quiet and (verbose or not self._stream.isatty())
         self._lock = threading.RLock()
         self._execution_id: str | None = None
         self._early: list[Event] = []
@@ -158,3 +159,31 @@ def _bars(stream: Any) -> Any:
         console=Console(file=stream, highlight=False),
         transient=True,
     )
+
+
+class TransferView:
+    """The bar of one file that comes or goes; nothing where nobody looks at a terminal."""
+
+    def __init__(self, out: Output, name: str) -> None:
+        self._stream = sys.stderr if out.json else sys.stdout
+        self._name = name
+        self._bars: Any = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> TransferView:
+        if self._stream.isatty():
+            self._bars = _bars(self._stream)
+            self._bars.start()
+            self._task = self._bars.add_task(safe(self._name), total=None, text="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def on_bytes(self, done: int, total: int) -> None:
+        """Show how many bytes there are, and of how many."""
+        if self._bars is not None:
+            self._bars.update(self._task, completed=done, total=total, text=size_text(done))

@@ -10,7 +10,8 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import UnionType
@@ -175,6 +176,19 @@ class Document:
     def fail(self, path: Sequence[str | int], message: str, remedy: str = "") -> NoReturn:
         """Raise `ConfigError` for what stands at `path`."""
         raise self.places.error(path, message, remedy)
+
+    @contextmanager
+    def at(self, path: Sequence[str | int]) -> Iterator[None]:
+        """Give a `ConfigError` of the block, which knows at most a field, its file, line and whole field."""
+        try:
+            yield
+        except ConfigError as error:
+            inner: list[str | int] = [
+                int(its) if its.isdigit() else its for its in error.field.split(".") if its
+            ]
+            if inner and path and inner[0] == path[-1]:
+                inner = inner[1:]
+            raise self.places.error((*path, *inner), error.message, error.remedy) from None
 
     def secret(
         self, value: Any, path: Sequence[str | int], environ: Mapping[str, str] = os.environ

@@ -1,0 +1,81 @@
+"""`strongroom backups`: what lies at the destinations, as the destinations themselves tell it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli import documents
+from engine.cli.following import cancellable
+from engine.cli.output import Column, ExitCode, Output, with_output
+from engine.cli.session import workspace
+from engine.cli.words import moment, size
+
+if TYPE_CHECKING:
+    from engine.backups import Backup
+    from engine.workspace import Workspace
+
+
+@click.command()
+@click.argument("destination", required=False)
+@click.option("--job", metavar="JOB", help="Only of this job.")
+@click.option("--cached", is_flag=True, help="What was seen last, without asking the destinations.")
+@with_output
+def command(out: Output, destination: str | None, job: str | None, cached: bool) -> int:
+    """List the backups at DESTINATION, or at all destinations, newest first.
+
+    The destinations are asked, so that backups of other installations are listed too. What cannot be
+    listed or read is named on standard error; with a destination that does not answer, the exit code
+    is 3 when others did.
+    """
+    with workspace(out) as opened:
+        code = ExitCode.SUCCESS if cached else _refresh(out, opened, destination)
+        found = opened.catalogue.list(destination=destination, job=job, refresh=False)
+    found = sorted(found, key=lambda backup: backup.sidecar.created_at, reverse=True)
+    out.document([documents.backup(backup) for backup in found])
+    columns: list[Column | str] = [
+        "Backup",
+        "Made",
+        "Job",
+        "Database",
+        Column("Size", right=True),
+        "Destination",
+        "Verified",
+        "Artifact",
+    ]
+    out.table(columns, [_row(backup) for backup in found], empty="There is no backup here yet.")
+    return code
+
+
+def _refresh(out: Output, opened: Workspace, destination: str | None) -> ExitCode:
+    """Ask the destinations; return the exit code that what they did not answer calls for."""
+    problems = cancellable(lambda token: opened.catalogue.refresh(destination, cancel=token))
+    for problem in problems:
+        out.warn(f"{problem} {problem.remedy}".rstrip())
+    silent = {problem.destination for problem in problems if problem.unreachable}
+    if not silent:
+        return ExitCode.SUCCESS
+    out.warn(f"of {', '.join(sorted(silent))} this shows what was seen there last")
+    asked = 1 if destination is not None else len(opened.endpoints.all("destination"))
+    return ExitCode.FAILED if len(silent) == asked else ExitCode.PARTIAL
+
+
+def _row(backup: Backup) -> list[str]:
+    proof = backup.proof
+    verified = "never" if proof is None else f"{proof.level} {proof.outcome}"
+    notes = ["locked"] if backup.locked else []
+    if backup.problem:
+        notes.append("broken")
+    if not backup.verdict.proves:
+        notes.append(str(backup.verdict))
+    return [
+        backup.id,
+        moment(backup.sidecar.created_at),
+        backup.sidecar.job,
+        backup.sidecar.database,
+        size(backup.size),
+        backup.destination,
+        verified,
+        f"{backup.artifact} ({', '.join(notes)})" if notes else backup.artifact,
+    ]

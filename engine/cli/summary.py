@@ -1,0 +1,51 @@
+"""How an execution that ended is told to people: one line for the whole, one for each part."""
+
+from __future__ import annotations
+
+from engine.cli import documents
+from engine.cli.output import Output
+from engine.cli.words import duration, size
+from engine.events import Status
+from engine.records import Execution
+
+_COLORS = {
+    Status.SUCCESS: "green",
+    Status.PARTIAL: "yellow",
+    Status.FAILED: "red",
+    Status.CANCELLED: "yellow",
+}
+_SIGNS = {Status.SUCCESS: "✓", Status.PARTIAL: "!", Status.FAILED: "✕", Status.CANCELLED: "–"}
+
+
+def sign(status: Status) -> str:
+    """The sign beside a status; colour never stands alone."""
+    return _SIGNS.get(status, "●")
+
+
+def tell(out: Output, execution: Execution) -> None:
+    """Say how an execution ended, with its backups and its destinations."""
+    name = execution.job_name or execution.kind
+    took = f" in {duration(execution.duration)}" if execution.duration is not None else ""
+    out.line(
+        f"{sign(execution.status)} {name}: {execution.status}{took}  (#{execution.seq}, {execution.id})",
+        bold=True,
+        color=_COLORS.get(execution.status),
+    )
+    for backup in documents.execution(execution)["backups"]:
+        before = f" from {size(backup['dump_size'])}" if backup["dump_size"] else ""
+        out.line(f"  {backup['database']}: {size(backup['size'])}{before}, backup {backup['id']}")
+        out.line(f"    {backup['artifact']}")
+    for artifact in execution.artifacts:
+        if artifact.status is not Status.SUCCESS:
+            out.line(f"  {artifact.database}: {artifact.status}. {artifact.error or ''}".rstrip())
+    for destination in execution.destinations:
+        detail = destination.error or (f"verified: {destination.proof}" if destination.proof else "")
+        out.line(
+            f"  → {destination.name}: {destination.status}{'. ' if destination.error else ', '}{detail}"
+            if detail
+            else f"  → {destination.name}: {destination.status}"
+        )
+    if execution.error and execution.status is not Status.SUCCESS:
+        out.line(f"  {execution.error}", color=_COLORS.get(execution.status))
+        if execution.remedy:
+            out.line(f"  {execution.remedy}")

@@ -1,0 +1,104 @@
+"""Bring the installation to what a configuration file says: all of it is checked before the first write.
+
+Things are matched by name; what the file does not name stays as it is, and nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.declarative.changes import Change, Plan
+from engine.declarative.document import Document
+from engine.declarative.endpoints import plan_endpoint
+from engine.declarative.jobs import plan_job, same_retention
+from engine.errors import ConfigError
+from engine.registry import KindName
+from engine.retention import parse_retention
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
+ENDPOINT_KINDS: tuple[KindName, ...] = ("source", "destination", "notifier")
+MAX_CONCURRENT_JOBS = "maxConcurrentJobs"
+"""The store's setting that the queue reads live."""
+
+
+def plan(workspace: Workspace, document: Document) -> Plan:
+    """Check the whole document against this installation; `Plan.perform` then writes what differs.
+
+    Raises `ConfigError` with file, line and field, and `SecretsError`.
+    """
+    planned = Plan(workspace.secrets.check)
+    _plan_settings(workspace, document, planned)
+    _plan_keys(workspace, document, planned)
+    for kind in ENDPOINT_KINDS:
+        for index, section in enumerate(getattr(document.sections, kind)):
+            plan_endpoint(workspace, document, planned, kind, section, (kind, index))
+    _plan_policies(workspace, document, planned)
+    for index, job in enumerate(document.sections.job):
+        plan_job(workspace, document, planned, job, ("job", index))
+    return planned
+
+
+def _plan_settings(workspace: Workspace, document: Document, planned: Plan) -> None:
+    wanted = document.sections.settings.max_concurrent_jobs
+    if wanted is None:
+        return
+    settings = workspace.store.settings
+    same = settings.get(MAX_CONCURRENT_JOBS, 1) == wanted
+    planned.add(
+        Change("settings", "max_concurrent_jobs", "unchanged" if same else "update"),
+        lambda: settings.set(MAX_CONCURRENT_JOBS, wanted),
+    )
+
+
+def _plan_keys(workspace: Workspace, document: Document, planned: Plan) -> None:
+    for index, section in enumerate(document.sections.key):
+        name, recipient = section.name, section.recipient
+        if recipient is not None:
+            with document.at(("key", index, "recipient")):
+                recipient = _parse_recipient(recipient)
+        known = workspace.store.keys.find(name)
+        if known is not None and known.name == name:
+            if recipient is not None and known.recipient != recipient:
+                document.fail(
+                    ("key", index, "recipient"),
+                    f"there is a key {name!r} already, and it is another one",
+                    "Give the key in the file another name: what was encrypted to the old one needs it.",
+                )
+            planned.add(Change("key", name, "unchanged"), lambda: None)
+        elif recipient is not None:
+            planned.add(
+                Change("key", name, "create", note="its public half: this machine cannot restore with it"),
+                lambda name=name, recipient=recipient: workspace.keys.import_(recipient, name),  # type: ignore[misc]
+            )
+        else:
+            planned.add(
+                Change("key", name, "create", note="export it, or only this machine can restore"),
+                lambda name=name: workspace.keys.new(name),  # type: ignore[misc]
+                with_secrets=True,
+            )
+
+
+def _plan_policies(workspace: Workspace, document: Document, planned: Plan) -> None:
+    policies = workspace.store.policies
+    for index, section in enumerate(document.sections.policy):
+        with document.at(("policy", index, "retention")):
+            wanted = parse_retention(section.retention)
+        known = policies.find(section.name)
+        same = known is not None and same_retention(known.retention, wanted)
+        planned.add(
+            Change.of("policy", section.name, known=known is not None, fields=() if same else ("retention",)),
+            lambda name=section.name, retention=section.retention: policies.save(name, retention),  # type: ignore[misc]
+        )
+
+
+def _parse_recipient(text: str) -> str:
+    from pyrage import RecipientError, x25519
+
+    try:
+        return str(x25519.Recipient.from_str(text.strip()))
+    except RecipientError:
+        raise ConfigError(
+            "this is not the public half of an age key", remedy="It begins with age1."
+        ) from None

@@ -1,0 +1,122 @@
+"""Plan one source, destination or notifier: its values completed, checked, compared with the stored ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.config import AdapterConfig, build, describe, secret_fields, split_secrets
+from engine.declarative.changes import Change, Plan
+from engine.declarative.document import Document, EndpointSection
+from engine.declarative.lines import Path as Place
+from engine.errors import ConfigError, PluginError, SecretMissing
+from engine.records import Endpoint
+from engine.registry import KindName
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
+
+def plan_endpoint(
+    workspace: Workspace,
+    document: Document,
+    plan: Plan,
+    kind: KindName,
+    section: EndpointSection,
+    place: Place,
+) -> None:
+    """Add the change that a section calls for. Raises `ConfigError` with its place."""
+    try:
+        adapter = workspace.registry.adapter(kind, section.adapter)
+    except PluginError as error:
+        document.fail((*place, "adapter"), error.message, error.remedy)
+    config_class = adapter.Config
+    known = workspace.store.endpoints.find(kind, section.name)
+    if known is not None and known.name != section.name:
+        known = None  # found by an ID that happens to be somebody's name
+    values = _values(document, config_class, section, place)
+    stored = _stored_secrets(workspace, known) if known and known.adapter == section.adapter else {}
+    with document.at((*place, "config")):
+        config = _built(config_class, values, stored)
+    public, secrets = split_secrets(config)
+
+    fields: list[str] = []
+    if known is not None:
+        fields = ["adapter"] if known.adapter != section.adapter else []
+        fields += _differing(known.config, public) + _differing(stored, secrets)
+    its_id = known.id if known else None
+    host = known.host if known else "local"
+    # Every secret is named, None for one that is gone: `save` keeps what it is not told of.
+    complete = {**public, **{field: secrets.get(field) for field in secret_fields(config_class)}}
+    plan.add(
+        Change.of(kind, section.name, known=known is not None, fields=fields),
+        lambda: workspace.endpoints.save(kind, section.name, section.adapter, complete, id=its_id, host=host),
+        with_secrets=bool(secrets),
+    )
+
+
+def _values(
+    document: Document, config: type[AdapterConfig], section: EndpointSection, place: Place
+) -> dict[str, Any]:
+    """The section's values, secrets resolved and local paths made absolute from the file's folder."""
+    values = dict(section.config)
+    for name in sorted(secret_fields(config) & values.keys()):
+        values[name] = document.secret(values[name], (*place, "config", name)) or None
+    folder = Path(document.places.file).absolute().parent
+    for spec in describe(config):
+        value = values.get(spec.name)
+        if spec.kind in ("file", "folder") and isinstance(value, str) and value:
+            values[spec.name] = _absolute(folder, value, is_folder=spec.kind == "folder")
+        elif spec.kind == "text" and isinstance(value, dict) and value.keys() <= {"env", "file"}:
+            document.fail((*place, "config", spec.name), "only a secret may be a reference")
+    return values
+
+
+def _absolute(folder: Path, value: str, *, is_folder: bool) -> str:
+    """A path made absolute from the configuration file's folder, so that it holds wherever a job runs.
+
+    A single word that names no file there stays: some file fields take words, too (`system`).
+    """
+    path = Path(value).expanduser()
+    is_word = not is_folder and len(path.parts) == 1 and not path.suffix and not (folder / path).exists()
+    return value if is_word else str(folder / path)
+
+
+def _stored_secrets(workspace: Workspace, known: Endpoint) -> dict[str, str]:
+    """The secrets that the keyring holds for it; none when it has lost one (the file may bring it)."""
+    if not known.secret_names:
+        return {}
+    try:
+        return split_secrets(workspace.endpoints.config(known))[1]
+    except (SecretMissing, ConfigError):
+        return {}
+
+
+def _built(
+    config: type[AdapterConfig], values: Mapping[str, Any], stored: Mapping[str, str]
+) -> AdapterConfig:
+    """The configuration that the values make, with the stored secrets that they leave open.
+
+    A field of the file may bring several (a connection URL brings a password), so what is stored is
+    asked last.
+    """
+    hidden = secret_fields(config)
+    public = {name: value for name, value in values.items() if name not in hidden}
+    given = {name: values[name] for name in hidden if values.get(name) is not None}
+    try:
+        built = build(config, public, given)
+    except ConfigError:
+        if not stored:
+            raise
+        return build(config, public, {**stored, **given})
+    kept = {
+        name: secret
+        for name, secret in stored.items()
+        if name not in values and getattr(built, name, None) is None
+    }
+    return build(config, public, {**kept, **given}) if kept else built
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
