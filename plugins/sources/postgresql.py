@@ -131,6 +131,8 @@ class PostgreSQL(strongroom.Source):
         version = self._server_version()
         dump = self._tools.for_server("pg_dump", version)
         notes = [] if dump.version.major == version.major else [_newer_tools(dump.version, version)]
+        if dump.bundled and not self.config.host.startswith(("/", "localhost", "127.", "::1")):
+            notes.append("the bundled pg_dump cannot use TLS: the data crosses the network in the clear")
         databases = self.databases()
         if not databases:
             notes.append("there is no database to back up")

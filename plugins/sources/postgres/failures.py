@@ -100,7 +100,8 @@ _RULES: tuple[tuple[str, _Make], ...] = (
         r"no pg_hba\.conf entry",
         _refused(
             "The server {place} lets {user!r} not in from here: {said}",
-            "Add a line for this machine and user to the server's pg_hba.conf, or change the TLS mode.",
+            "Add a line for this machine and user to the server's pg_hba.conf, or change the TLS mode"
+            " (the bundled client tools cannot use TLS, the system's can).",
         ),
     ),
     (
@@ -130,6 +131,14 @@ _RULES: tuple[tuple[str, _Make], ...] = (
         _refused(
             "The server {place} went away in the middle of the work on {database!r}.",
             "See in the server's log why it stopped or ended the connection, and run again.",
+        ),
+    ),
+    (
+        r"SSL support is not compiled in",
+        _refused(
+            "The client tools cannot use TLS with {place}: {said}",
+            "The bundled tools are built without TLS: install the system's client tools of the server's"
+            " version, or newer ones (Debian, Ubuntu: apt install postgresql-client).",
         ),
     ),
     (

@@ -54,6 +54,7 @@ class Found:
     name: str
     path: str
     version: Version
+    bundled: bool = False
 
     def as_tool(self) -> Tool:
         return Tool(self.name, self.path, str(self.version))
@@ -106,7 +107,13 @@ class Toolbox:
         match = _VERSION.search(answer.stdout.decode("utf-8", "replace"))
         if answer.exit_status != 0 or match is None:
             return None
-        return Found(name, path, Version(int(match[1]), int(match[2] or 0)))
+        bundled = self._bundled()
+        return Found(
+            name,
+            path,
+            Version(int(match[1]), int(match[2] or 0)),
+            bundled=bundled is not None and path.startswith(bundled),
+        )
 
     def for_server(self, name: str, server: Version, *, at_least: tuple[int, int] = (0, 0)) -> Found:
         """The tool for a server: its own major version, else the lowest newer one. Raises `ToolMissing`.
@@ -120,10 +127,13 @@ class Toolbox:
         return next(tool for tool in fitting if tool.version.major == lowest)
 
     def newest(self, name: str) -> Found:
-        """The newest copy, for psql, which speaks with all older servers. Raises `ToolMissing`."""
+        """The newest copy, for psql, which speaks with servers of all versions. Raises `ToolMissing`.
+
+        The system's own come before the bundled one, which is built without TLS.
+        """
         if not self.all(name):
             raise self._nothing(name, None)
-        return max(self.all(name), key=lambda tool: tool.version)
+        return max(self.all(name), key=lambda tool: (not tool.bundled, tool.version))
 
     def _nothing(self, name: str, wanted: Version | None) -> ToolMissing:
         there = ", ".join(f"{tool.version} ({tool.path})" for tool in self.all(name))
