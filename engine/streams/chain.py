@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from engine.cancellation import CancelToken
-from engine.errors import ChecksumMismatch
-from engine.streams.compression import Compression, compressor, decompressor
+from engine.errors import Cancelled, ChecksumMismatch, StreamError
+from engine.streams.compression import Compression, compressor
+from engine.streams.decompression import decompressor
 from engine.streams.encryption import decrypt, encrypt_into
 from engine.streams.pipe import Pipe, cause
 from engine.streams.spool import Spool
@@ -87,7 +88,7 @@ def encode(
         pipe.fail(error)
         writer.join()
         reason = cause(pipe.error or error, cancel)
-        spool.fail(reason)
+        spool.fail(reason if isinstance(reason, Exception) else Cancelled("interrupted"))
         _close(dump)
         if reason is error:
             raise
@@ -113,14 +114,17 @@ def decode(
     right; else `StreamError`, `KeyMissing` or `ChecksumMismatch` is raised in its stead. gzip headers,
     brotli and plain dumps carry no check of their own: give `sha256` for these.
     """
-    chunks = _checked(chunks, sha256, cancel)
-    plain = chunks if identities is None else decrypt(chunks, identities, cancel)
     stage = decompressor(algorithm)
-    for chunk in plain:
-        for piece in stage.feed(chunk):
-            cancel.raise_if_cancelled()
-            yield piece
-    stage.finish()
+    with closing(_checked(chunks, sha256, cancel)) as checked:
+        plain = checked if identities is None else decrypt(checked, identities, cancel)
+        with closing(plain):  # ends the thread, should the consumer leave early
+            for chunk in plain:
+                for piece in stage.feed(chunk):
+                    cancel.raise_if_cancelled()
+                    yield piece
+        stage.finish()
+        for _ in checked:  # whatever the stages left unread is still compared
+            raise StreamError("Something follows the end of the artifact.", remedy="Take another copy.")
 
 
 def decode_all(
@@ -139,7 +143,9 @@ def decode_all(
     return Decoded(size, digest.hexdigest())
 
 
-def _checked(chunks: Iterable[bytes], sha256: str | None, cancel: CancelToken) -> Iterator[bytes]:
+def _checked(
+    chunks: Iterable[bytes], sha256: str | None, cancel: CancelToken
+) -> Generator[bytes, None, None]:
     digest = hashlib.sha256() if sha256 is not None else None
     for chunk in chunks:
         cancel.raise_if_cancelled()

@@ -8,7 +8,7 @@ pyrage in a thread of its own; `encrypt_into` and `decrypt_into` work in the cal
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from engine.cancellation import CancelToken
@@ -23,7 +23,7 @@ _BATCH = 512 << 10
 
 def encrypt(
     chunks: Iterable[bytes], recipients: Sequence[str], cancel: CancelToken | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the age file that holds `chunks`, readable by each of `recipients` ("age1...").
 
     Raises `ConfigError` for a recipient that is none, and whatever `chunks` raises.
@@ -38,7 +38,7 @@ def encrypt(
 
 def decrypt(
     chunks: Iterable[bytes], identities: Sequence[str], cancel: CancelToken | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the plain bytes of the age file in `chunks`; `identities` are "AGE-SECRET-KEY-1..." lines.
 
     Raises `KeyMissing` when none of them opens it, `StreamError` when it is cut or damaged (after the

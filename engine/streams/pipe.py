@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from engine.cancellation import CancelToken
 from engine.errors import Cancelled
@@ -88,7 +88,7 @@ class _Abandoned(Exception):
 
 def pumped(
     work: Callable[[Callable[[bytes], None]], None], cancel: CancelToken, name: str
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Run `work(put)` in a thread of its own and yield the chunks that it puts.
 
     Raises what `work` raised. Closing the iterator early ends the thread.

@@ -103,8 +103,11 @@ class Spool:
         return self._hash.hexdigest()
 
     def write(self, chunk: bytes) -> None:
-        """Append a chunk. Raises `SpoolError` when the disk is full or fails, and `Cancelled`."""
-        self._cancel.raise_if_cancelled()
+        """Append a chunk.
+
+        Raises `SpoolError` when the disk is full or fails, what `fail` was given, and `Cancelled`.
+        """
+        self._raise_if_stopped()
         if self._size >= self._next_check:
             self._check_room()
         rest = memoryview(chunk)
@@ -178,6 +181,10 @@ class Spool:
             self._raise_if_stopped()
             self._reading += 1
         try:
+            if sys.platform == "win32":  # no pread there
+                with self.path.open("rb", buffering=0) as file:
+                    file.seek(position)
+                    return file.read(size)
             return os.pread(self._fd, size, position)
         except OSError as error:
             raise SpoolError(
