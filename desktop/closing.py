@@ -21,6 +21,8 @@ class Closing(QObject):
     """Decides, asks, and says when it is done."""
 
     done = Signal()
+    hidden = Signal()
+    """The window went into the tray for the first time."""
 
     def __init__(
         self,
@@ -50,9 +52,6 @@ class Closing(QObject):
                 self.hidden.emit()
         else:
             self.quit()
-
-    hidden = Signal()
-    """The window went into the tray for the first time."""
 
     def quit(self) -> None:
         """End Strongroom; ask first when something runs, or when a schedule would stand still."""

@@ -33,10 +33,8 @@ class PageButton(QToolButton):
 
     def narrow(self, narrow: bool) -> None:
         """Show the icon alone, the name as a tool tip."""
-        style = (
-            Qt.ToolButtonStyle.ToolButtonIconOnly if narrow else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-        )
-        self.setToolButtonStyle(style)
+        styles = Qt.ToolButtonStyle
+        self.setToolButtonStyle(styles.ToolButtonIconOnly if narrow else styles.ToolButtonTextBesideIcon)
         self.setToolTip(self.title if narrow else "")
         width = (Size.SIDEBAR_SMALL if narrow else Size.SIDEBAR) - 2 * Size.GAP - Size.LINE
         self.setFixedWidth(width)
@@ -105,6 +103,11 @@ class Sidebar(QFrame):
         """Mark the page that is shown."""
         if page in self._buttons:
             self._buttons[page].setChecked(True)
+
+    def choose(self, page: str) -> None:
+        """Go to a page as by a click; nothing while the sidebar cannot be used."""
+        if self.isEnabled():
+            self.chosen.emit(page)
 
     def show_counts(self, counts: dict[str, int]) -> None:
         """Show how many each page holds."""

@@ -32,6 +32,7 @@ class SingleInstance(QObject):
         self._name = _server_name(home)
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._sockets: list[QLocalSocket] = []
         self._server.newConnection.connect(self._connected)
 
     def take(self) -> bool:
@@ -64,15 +65,23 @@ class SingleInstance(QObject):
 
     def _connected(self) -> None:
         while (socket := self._server.nextPendingConnection()) is not None:
-            socket.readyRead.connect(lambda its=socket: self._read(its))
-            socket.disconnected.connect(socket.deleteLater)
-            self._read(socket)
+            self._sockets.append(socket)
+            socket.readyRead.connect(self._read)
+            socket.disconnected.connect(self._forget)
+        self._read()
 
-    def _read(self, socket: QLocalSocket) -> None:
-        if socket.canReadLine() and bytes(socket.readLine().data()) == RAISE:
-            self.raise_asked.emit()
-            socket.write(DONE)
-            socket.flush()
+    def _read(self) -> None:
+        for socket in self._sockets:
+            if socket.canReadLine() and bytes(socket.readLine().data()) == RAISE:
+                self.raise_asked.emit()
+                socket.write(DONE)
+                socket.flush()
+
+    def _forget(self) -> None:
+        gone = [its for its in self._sockets if its.state() is QLocalSocket.LocalSocketState.UnconnectedState]
+        for socket in gone:
+            self._sockets.remove(socket)
+            socket.deleteLater()
 
 
 def _server_name(home: Home) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
@@ -159,10 +160,14 @@ class MainWindow(QMainWindow):
             "Esc": lambda view: view.escape(),
         }
         for key, what in keys.items():
-            self._shortcut(key, lambda what=what: self.view is not None and what(self.view))
+            self._shortcut(key, partial(self._with_view, what))
         for at, (page, _, _) in enumerate((*PAGES, *FOOT), 1):
-            self._shortcut(f"Ctrl+{at}", lambda page=page: self.view is not None and self.show_page(page))
+            self._shortcut(f"Ctrl+{at}", partial(self.sidebar.choose, page))
         self._shortcut("Ctrl+W", self.close)
+
+    def _with_view(self, what: Callable[[View], object]) -> None:
+        if self.view is not None:
+            what(self.view)
 
     def _shortcut(self, keys: str, what: Callable[[], object]) -> None:
         QShortcut(QKeySequence(keys), self).activated.connect(lambda: what())

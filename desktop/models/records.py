@@ -25,7 +25,7 @@ MUTED_ROLE = Qt.ItemDataRole.UserRole + 3
 SORT_ROLE = Qt.ItemDataRole.UserRole + 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, `Column[R](...)` fails on Python 3.11
 class Column(Generic[R]):
     """How a record is shown in one column.
 

@@ -62,6 +62,7 @@ class RunPanel(QWidget):
         )
         log_card.add(self.log, 1)
         self._entries: list[LogEntry] = []
+        self.state = Status.PENDING
         middle = QHBoxLayout()
         middle.setSpacing(Size.CARD_GAP)
         middle.addWidget(self.progress, 3)
@@ -78,6 +79,7 @@ class RunPanel(QWidget):
 
     def show_run(self, run: LiveRun) -> None:
         """Show its stages, progress and destinations."""
+        self.state = run.status
         self.strip.show_order(run.order)
         for stage in run.order:
             state = run.stages.get(stage)

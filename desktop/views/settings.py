@@ -42,7 +42,8 @@ class Chosen:
     """What the store holds of all this."""
 
     jobs: int
-    verify: str | None
+    verify: str
+    """A cron line, or empty for never."""
     theme: Mode
 
 
@@ -52,7 +53,7 @@ def read_chosen(workspace: Workspace) -> Chosen:
     mode = settings.get(THEME, "system")
     return Chosen(
         int(settings.get(MAX_JOBS, 1)),
-        settings.get(VERIFY_SETTING, VERIFY_DEFAULT),
+        str(settings.get(VERIFY_SETTING, VERIFY_DEFAULT) or ""),
         mode if mode in ("light", "dark") else "system",
     )
 
@@ -81,11 +82,7 @@ class SettingsView(View):
         self.look.currentIndexChanged.connect(lambda _: self._look_changed())
         self.problem = ErrorPanel()
         running = Card("Running")
-        running.add(
-            Field(
-                "Jobs at once", self.jobs, "Over all of Strongroom on this machine: window, agent, command."
-            )
-        )
+        running.add(Field("Jobs at once", self.jobs, "For window, agent and command line together."))
         proof = Card("Proof")
         proof.add(Field("", self.verify, named=False))
         self.when_field = Field("When", self.verify_when)
@@ -175,9 +172,9 @@ class SettingsView(View):
     def _fill(self, chosen: Chosen) -> None:
         self._filling = True
         self.jobs.setValue(chosen.jobs)
-        self.verify.set_value(chosen.verify is not None)
+        self.verify.set_value(bool(chosen.verify))
         self.verify_when.set_value(chosen.verify or VERIFY_DEFAULT, None)
-        self.when_field.setEnabled(chosen.verify is not None)
+        self.when_field.setEnabled(bool(chosen.verify))
         self.look.setCurrentIndex(self.look.findData(chosen.theme))
         self._filling = False
 
@@ -194,7 +191,7 @@ class SettingsView(View):
         wanted = self.verify.isChecked()
         self.when_field.setEnabled(wanted)
         line, _ = self.verify_when.value()
-        self._set(VERIFY_SETTING, line if wanted else None)
+        self._set(VERIFY_SETTING, (line or "") if wanted else "")
 
     def _look_changed(self) -> None:
         mode: Mode = self.look.currentData()

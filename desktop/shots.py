@@ -1,0 +1,170 @@
+"""`python -m desktop.shots OUTDIR`: every view, light and dark, small and large, from a demo profile.
+
+For review alone. It makes a profile of its own in a temporary folder, fills it through the real engine,
+drives the real window through its pages, and saves pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from desktop.app import Application
+    from engine.workspace import Workspace
+
+SIZES = {"large": (1280, 800), "small": (900, 600)}
+MODES = ("light", "dark")
+SETTLE_MS = 700
+"""Long enough for the threads to answer; a picture is not a test."""
+
+
+def fill(workspace: Workspace, folder: Path) -> None:
+    """A sample database, two destinations, jobs that succeed, half succeed and fail, and a restore."""
+    from engine import sample
+    from engine.errors import StrongroomError
+    from engine.records import Job, JobDestination, JobNotifier
+    from engine.restore import RestoreRequest
+
+    sample.make(folder / "shop.sqlite")
+    for name in ("backups", "nas"):
+        (folder / name).mkdir()
+    workspace.keys.new("default")
+    save = workspace.endpoints.save
+    shop = save("source", "shop", "sqlite", {"path": str(folder / "shop.sqlite")})
+    ledger = save("source", "ledger", "sqlite", {"path": str(folder / "ledger.sqlite")})
+    here = save("destination", "this-computer", "local", {"path": str(folder / "backups")})
+    nas = save("destination", "studio-nas", "local", {"path": str(folder / "nas")})
+    gone = save("destination", "usb-disk", "local", {"path": str(folder / "not-mounted" / "usb")})
+    smart = {"mode": "smart", "daily": 7, "weekly": 4, "monthly": 12, "yearly": 2}
+    to = [
+        JobDestination(here.id, here.name, 0, {"mode": "simple", "keep": 14}),
+        JobDestination(nas.id, nas.name, 1, smart),
+    ]
+    notifiers: tuple[JobNotifier, ...] = ()
+    try:
+        ops = save("notifier", "ops", "apprise", {"url": "json://localhost:9/hook"})
+        notifiers = (JobNotifier(ops.id, ops.name),)
+    except StrongroomError:
+        pass
+    nightly = workspace.jobs.save(
+        Job("", "shop-nightly", shop.id, shop.name, tuple(to), schedule="0 3 * * *", timezone="Europe/Berlin")
+    )
+    hourly = workspace.jobs.save(
+        Job("", "shop-hourly", shop.id, shop.name, (to[0],), schedule="0 * * * *", compression="gzip")
+    )
+    usb = JobDestination(gone.id, gone.name, 1)
+    half = workspace.jobs.save(Job("", "shop-usb", shop.id, shop.name, (to[0], usb), encryption="none"))
+    fails = workspace.jobs.save(
+        Job("", "ledger-weekly", ledger.id, ledger.name, (to[1],), notifiers, schedule="0 5 * * 0")
+    )
+    workspace.jobs.save(Job("", "shop-archive", shop.id, shop.name, (to[1],), enabled=False))
+    for job in (nightly, hourly, half, fails, hourly, nightly):
+        workspace.wait(workspace.run_job(job.id))
+    backups = workspace.catalogue.list()
+    workspace.wait(workspace.verify([its.id for its in backups[:3]], "decode"))
+    workspace.wait(workspace.restore(RestoreRequest(backups[0].id, shop.id, as_name="shop_copy")))
+    workspace.wait(workspace.run_job(nightly.id))
+
+
+def scenes(application: Application) -> Iterator[tuple[str, Callable[[], QWidget | None]]]:
+    """The pictures: a name and what to do first; the answer is the widget to take, or the window."""
+    from desktop.forms import EndpointDialog, JobDialog
+    from desktop.views.backups import BackupsView
+    from desktop.views.restore import RestoreDialog
+
+    window, session = application.window, application.session
+
+    def page(name: str) -> Callable[[], None]:
+        return lambda: window.show_page(name)
+
+    for name in ("jobs", "sources", "destinations", "notifiers", "backups", "history", "settings"):
+        yield name, page(name)
+    for job in session.snapshot.jobs:
+        if job.name in ("shop-nightly", "ledger-weekly", "shop-usb"):
+            yield f"job-{job.name}", lambda its=job.id: window.show_job(its)  # type: ignore[misc]
+    executions = {its.kind: its.id for its in session.snapshot.executions}
+    for kind, its in executions.items():
+        if kind != "run":
+            yield f"execution-{kind}", lambda its=its: window.show_execution(its)  # type: ignore[misc]
+
+    def opened(dialog: QWidget) -> QWidget:
+        dialog.show()
+        return dialog
+
+    yield "form-source", lambda: opened(EndpointDialog(window, session, "source"))
+    yield (
+        "form-destination",
+        lambda: opened(EndpointDialog(window, session, "destination", session.snapshot.destinations[0])),
+    )
+    yield "form-job", lambda: opened(JobDialog(window, session, session.snapshot.jobs[0]))
+    backups = window.views["backups"]
+    if isinstance(backups, BackupsView) and backups.model.rows:
+        yield "form-restore", lambda: opened(RestoreDialog(window, session, backups.model.rows[0]))
+
+
+def main(argv: list[str]) -> int:
+    """Take all pictures into the folder that is named; return the exit code."""
+    if len(argv) != 1:
+        print("Which folder? python -m desktop.shots OUTDIR", file=sys.stderr)
+        return 2
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from PySide6.QtCore import QEventLoop, QTimer
+    from PySide6.QtWidgets import QApplication
+
+    from desktop.app import Application
+    from desktop.theme import theme
+    from engine.home import Home
+    from engine.secrets.vault import VaultSecrets
+    from engine.workspace import Workspace
+
+    out = Path(argv[0])
+    out.mkdir(parents=True, exist_ok=True)
+    app = QApplication([])
+
+    def settle(milliseconds: int = SETTLE_MS) -> None:
+        loop = QEventLoop()
+        QTimer.singleShot(milliseconds, loop.quit)
+        loop.exec()
+
+    with tempfile.TemporaryDirectory(prefix="strongroom-shots-") as name:
+        folder = Path(name)
+        home = Home(folder / "home").make()
+        vault = VaultSecrets(home.vault, "only for pictures")
+        with Workspace.open(home, secrets=vault) as workspace:
+            fill(workspace, folder)
+        application = Application(
+            app,
+            lambda executor: Workspace.open(home, executor=executor, secrets=vault),
+            scheduled=False,
+            with_tray=False,
+        )
+        application.start()
+        settle(2000)
+        application.window.show_page("backups")
+        settle(1500)
+        for mode in MODES:
+            theme().choose(mode)  # type: ignore[arg-type]
+            for size, (width, height) in SIZES.items():
+                application.window.resize(width, height)
+                for scene, act in scenes(application):
+                    dialog = act()
+                    settle()
+                    taken = dialog or application.window
+                    taken.grab().save(str(out / f"{scene}-{mode}-{size}.png"))
+                    if dialog is not None:
+                        dialog.close()
+        application.closing.done.connect(lambda: print(f"The pictures are in {out}."))
+        application.closing.end(cancel=True)
+        app.exec()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""What a run looks like, folded from its events or read from the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from desktop.live import RUN_STAGES, LiveRun, from_record
+from engine.events import (
+    DestinationProgress,
+    DestinationState,
+    Event,
+    ExecutionFinished,
+    ExecutionQueued,
+    ExecutionStarted,
+    LogAdded,
+    LogEntry,
+    LogLevel,
+    LogType,
+    Progress,
+    Stage,
+    StageFinished,
+    StageStarted,
+    Status,
+)
+from engine.records import DestinationResult, Execution
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+def line(stage: Stage, level: LogLevel = LogLevel.INFO) -> LogEntry:
+    return LogEntry(NOW, level, LogType.GENERAL, stage, "said")
+
+
+def folded(*events: Event) -> LiveRun:
+    run = LiveRun("e1")
+    for at, event in enumerate(events):
+        run.take(event, NOW + timedelta(seconds=at))
+    return run
+
+
+def progress(percent: float | None, **values: object) -> Progress:
+    given = {"bytes_in": 10, "bytes_out": 5, **values}
+    return Progress("e1", Stage.DUMP, percent=percent, **given)  # type: ignore[arg-type]
+
+
+def test_a_run_starts_pending_and_is_running_once_it_says_so() -> None:
+    assert folded(ExecutionQueued("e1", "shop")).status is Status.PENDING
+    run = folded(ExecutionQueued("e1", "shop"), ExecutionStarted("e1", "shop", ("nas", "s3")))
+    assert run.status is Status.RUNNING
+    assert list(run.destinations) == ["nas", "s3"]
+
+
+def test_progress_never_runs_backwards() -> None:
+    run = folded(progress(40.0), progress(38.0, bytes_out=4))
+    assert run.percent == 40.0
+    assert run.bytes_out == 5
+
+
+def test_an_unknown_percentage_does_not_take_a_known_one_away() -> None:
+    assert folded(progress(40.0), progress(None)).percent == 40.0
+
+
+def test_each_database_of_a_run_counts_its_own_bytes() -> None:
+    run = folded(progress(10.0, database="a", bytes_out=900), progress(60.0, database="b", bytes_out=7))
+    assert run.bytes_out == 7
+    assert run.percent == 60.0
+
+
+def test_a_stage_keeps_what_it_said_and_how_long_it_took() -> None:
+    run = folded(StageStarted("e1", Stage.DUMP, "snapshot"), StageFinished("e1", Stage.DUMP, 9.0))
+    assert (run.stages[Stage.DUMP].state, run.stages[Stage.DUMP].detail) == ("done", "snapshot")
+    assert run.stages[Stage.DUMP].seconds == 9.0
+
+
+def test_a_success_ends_at_a_hundred_and_with_no_stage_open() -> None:
+    run = folded(StageStarted("e1", Stage.UPLOAD), ExecutionFinished("e1", Status.SUCCESS))
+    assert run.percent == 100.0
+    assert run.stages[Stage.UPLOAD].state == "done"
+
+
+def test_a_failure_marks_the_stage_that_failed_though_it_ended() -> None:
+    run = folded(
+        StageStarted("e1", Stage.DUMP),
+        LogAdded("e1", line(Stage.DUMP, LogLevel.ERROR)),
+        StageFinished("e1", Stage.DUMP, 1.0),
+        ExecutionFinished("e1", Status.FAILED, "it broke", "mend it"),
+    )
+    assert run.stages[Stage.DUMP].state == "failed"
+    assert (run.error, run.remedy) == ("it broke", "mend it")
+    assert run.percent is None
+
+
+def test_a_destinations_speed_comes_from_its_bytes_and_the_time_between() -> None:
+    run = folded(
+        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100),
+        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 350),
+    )
+    assert run.destinations["nas"].speed == 250.0
+
+
+def test_a_destination_that_starts_over_shows_fewer_bytes_and_says_why() -> None:
+    run = folded(
+        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100, total=900),
+        DestinationProgress("e1", "nas", DestinationState.RETRYING, 0, retry_in=8.0, message="reset"),
+    )
+    row = run.destinations["nas"]
+    assert (row.bytes_sent, row.retry_in, row.message, row.total) == (0, 8.0, "reset", 900)
+
+
+def record(status: Status, **values: object) -> Execution:
+    return Execution("e1", 1, "run", status, NOW, job_name="shop", **values)  # type: ignore[arg-type]
+
+
+def test_another_processs_run_shows_the_stage_that_the_store_names() -> None:
+    run = from_record(record(Status.RUNNING, stage="upload", percent=40.0), [line(Stage.DUMP)])
+    assert run.stages[Stage.UPLOAD].state == "active"
+    assert run.stages[Stage.DUMP].state == "done"
+    assert Stage.RETENTION not in run.stages
+    assert run.percent == 40.0
+
+
+def test_a_stored_failure_shows_where_it_failed() -> None:
+    run = from_record(record(Status.FAILED, stage="completion"), [line(Stage.DUMP, LogLevel.ERROR)])
+    assert run.stages[Stage.DUMP].state == "failed"
+
+
+def test_a_stored_success_has_no_stage_open_and_its_destinations() -> None:
+    results = (DestinationResult("d1", "nas", Status.SUCCESS, proof="read back", bytes_sent=7),)
+    run = from_record(record(Status.SUCCESS, destinations=results), [line(Stage.INITIALIZE)])
+    assert {its.state for its in run.stages.values()} <= {"done", "skipped"}
+    assert run.percent == 100.0
+    assert run.destinations["nas"].state is DestinationState.SUCCESS
+    assert run.destinations["nas"].message == "read back"
+
+
+def test_the_strip_shows_the_stages_of_its_kind_in_order() -> None:
+    assert LiveRun("e1").order == RUN_STAGES
+    assert Stage.RESTORE in LiveRun("e1", kind="restore").order
+    assert Stage.DUMP not in LiveRun("e1", kind="restore").order

@@ -1,0 +1,206 @@
+"""The parts: what they say, in words too, and what they keep."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from desktop import words
+from desktop.theme import Theme
+from desktop.widgets import (
+    Bar,
+    ErrorPanel,
+    KeyValueGrid,
+    LogView,
+    ProgressRow,
+    StageStrip,
+    StateChip,
+    Toast,
+    button,
+)
+from desktop.worker import Problem
+from engine.events import LogEntry, LogLevel, LogType, Stage, Status
+
+NOW = datetime(2026, 11, 24, 3, 0, 0, 12_000, tzinfo=UTC)
+
+
+def entry(message: str, level: LogLevel = LogLevel.INFO, details: str = "") -> LogEntry:
+    return LogEntry(NOW, level, LogType.GENERAL, Stage.DUMP, message, details)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_chip_says_its_state_in_words(status: Status, qtbot: QtBot) -> None:
+    chip = StateChip(words.state_of(status))
+    qtbot.addWidget(chip)
+    assert chip.accessibleName() == words.state_of(status).word
+    assert chip.text().startswith(words.state_of(status).sign)
+
+
+def test_a_chip_changes_its_colour_with_its_state(qtbot: QtBot) -> None:
+    chip = StateChip(words.state_of(Status.RUNNING))
+    qtbot.addWidget(chip)
+    chip.show()
+    before = chip.grab().toImage().pixelColor(3, chip.height() // 2)
+    chip.show_state(words.state_of(Status.FAILED))
+    assert chip.grab().toImage().pixelColor(3, chip.height() // 2) != before
+
+
+def test_a_bar_is_filled_as_far_as_it_says(qtbot: QtBot, themed: Theme) -> None:
+    bar = Bar()
+    qtbot.addWidget(bar)
+    bar.resize(200, 6)
+    bar.show_percent(50.0, "good")
+    picture = bar.grab().toImage()
+    assert picture.pixelColor(60, 3).name() == themed.palette.good
+    assert picture.pixelColor(160, 3).name() == themed.palette.track
+    assert bar.accessibleDescription() == "50 %"
+
+
+def test_a_bar_without_a_known_end_moves_only_while_it_is_seen(qtbot: QtBot) -> None:
+    bar = Bar()
+    qtbot.addWidget(bar)
+    bar.show_percent(None)
+    assert not bar._timer.isActive()
+    bar.show()
+    assert bar._timer.isActive()
+    bar.hide()
+    assert not bar._timer.isActive()
+
+
+def test_a_progress_row_reads_out_its_figure(qtbot: QtBot) -> None:
+    its = ProgressRow("Studio NAS")
+    qtbot.addWidget(its)
+    its.show_progress(40.0, "bad", "trying again in 8 s", "Connection reset")
+    assert its.accessibleName() == "Studio NAS"
+    assert its.accessibleDescription() == "trying again in 8 s"
+    assert its.toolTip() == "Connection reset"
+
+
+def test_the_strip_says_each_stage_and_its_state(qtbot: QtBot) -> None:
+    strip = StageStrip()
+    qtbot.addWidget(strip)
+    strip.show_order([Stage.DUMP, Stage.UPLOAD])
+    strip.show_stage(Stage.DUMP, "done", "2.4 to 1", 9.0)
+    strip.show_stage(Stage.UPLOAD, "active")
+    assert strip.state_of(Stage.DUMP) == "done"
+    said = [its.accessibleName() for its in strip.findChildren(QWidget) if its.accessibleName()]
+    assert "Dump: done" in said
+    assert "Upload: under way" in said
+
+
+def test_the_log_is_plain_text_whatever_a_line_holds(qtbot: QtBot) -> None:
+    log = LogView()
+    qtbot.addWidget(log)
+    log.add([entry("<b>not bold</b> & <script>", details="line one\nline two")])
+    assert "<b>not bold</b> & <script>" in log.toPlainText()
+    assert log.toPlainText().count("line") == 2
+
+
+def test_warnings_and_errors_say_their_level_in_words(qtbot: QtBot) -> None:
+    log = LogView()
+    qtbot.addWidget(log)
+    log.add([entry("slow", LogLevel.WARNING), entry("broken", LogLevel.ERROR), entry("fine")])
+    lines = log.toPlainText().splitlines()
+    assert "warning" in lines[0]
+    assert "error" in lines[1]
+    assert "dump" in lines[2]
+
+
+def test_the_log_stays_where_somebody_reads_and_follows_at_its_end(qtbot: QtBot) -> None:
+    log = LogView()
+    qtbot.addWidget(log)
+    log.resize(400, 120)
+    log.show()
+    log.add([entry(f"line {at}") for at in range(100)])
+    bar = log.verticalScrollBar()
+    assert bar.value() == bar.maximum()
+    bar.setValue(10)
+    log.add([entry("new")])
+    assert bar.value() == 10
+    bar.setValue(bar.maximum())
+    log.add([entry("newer")])
+    assert bar.value() == bar.maximum()
+
+
+def test_the_log_can_be_copied_whole_and_survives_a_change_of_theme(qtbot: QtBot, themed: Theme) -> None:
+    log = LogView()
+    qtbot.addWidget(log)
+    log.add([entry("one"), entry("two", LogLevel.ERROR)])
+    themed.choose("dark")
+    try:
+        assert [its.message for its in log.entries] == ["one", "two"]
+        log.copy_all()
+    finally:
+        themed.choose("light")
+    assert QGuiApplication.clipboard().text().count("\n") == 1
+    assert "two" in QGuiApplication.clipboard().text()
+
+
+def test_the_same_log_again_changes_nothing(qtbot: QtBot) -> None:
+    log = LogView()
+    qtbot.addWidget(log)
+    log.show_log([entry("one")])
+    revision = log.document().revision()
+    log.show_log([entry("one")])
+    assert log.document().revision() == revision
+    log.show_log([entry("one"), entry("two")])
+    assert len(log.entries) == 2
+    log.show_log([entry("other")])
+    assert [its.message for its in log.entries] == ["other"]
+
+
+def test_facts_keep_their_labels_while_values_change(qtbot: QtBot) -> None:
+    grid = KeyValueGrid([("Next", "today 03:00")])
+    qtbot.addWidget(grid)
+    its = grid._values["Next"]
+    grid.show_facts([("Next", "tomorrow 03:00", "exactly")])
+    assert grid._values["Next"] is its
+    assert grid.value("Next") == "tomorrow 03:00"
+    assert its.toolTip() == "exactly"
+    grid.show_facts([("Source", "shop")])
+    assert grid.value("Source") == "shop"
+
+
+def test_an_error_says_what_failed_then_what_to_do(qtbot: QtBot) -> None:
+    asked: list[bool] = []
+    panel = ErrorPanel(lambda: asked.append(True))
+    qtbot.addWidget(panel)
+    panel.show_problem(Problem("It broke.", "Mend it.", details="OSError: gone"))
+    assert panel.isVisible()
+    assert "It broke." in panel.message.text()
+    assert panel.remedy.text() == "Mend it."
+    assert panel.details.text() == "OSError: gone"
+    panel.show_problem(None)
+    assert panel.isHidden()
+
+
+def test_a_toast_goes_by_itself_and_can_be_acted_on(qtbot: QtBot) -> None:
+    host = QWidget()
+    qtbot.addWidget(host)
+    host.resize(500, 300)
+    host.show()
+    toast = Toast(host)
+    undone: list[bool] = []
+    toast.say("Deleted.", "Undo", lambda: undone.append(True))
+    assert toast.text() == "Deleted."
+    assert host.rect().contains(toast.geometry())
+    qtbot.mouseClick(toast._action, Qt.MouseButton.LeftButton)
+    assert undone == [True]
+    assert toast.isHidden()
+
+
+def test_a_button_is_pressed_by_mouse_and_by_keyboard(qtbot: QtBot) -> None:
+    pressed: list[int] = []
+    its = button("Run", lambda: pressed.append(1), kind="primary", icon="play", name="Run the job")
+    qtbot.addWidget(its)
+    its.show()
+    qtbot.mouseClick(its, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(its, Qt.Key.Key_Space)
+    assert pressed == [1, 1]
+    assert its.accessibleName() == "Run the job"
+    assert not its.icon().isNull()
