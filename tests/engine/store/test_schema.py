@@ -20,7 +20,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from engine.errors import StoreError
-from engine.records import Endpoint
 from engine.store import schema
 from engine.store.database import Store
 from engine.store.models import Base
@@ -213,37 +212,3 @@ def test_the_engine_itself_does_not_import_the_store() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
-
-
-def test_reading_cannot_write(store: Store) -> None:
-    from sqlalchemy import text
-
-    with pytest.raises(StoreError, match="readonly"), store.read() as session:
-        session.execute(text("DELETE FROM settings"))
-
-
-def test_a_write_inside_a_write_is_a_mistake_that_is_said(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="inside another"), store.write():
-        store.settings.set("a", 1)
-    store.settings.set("a", 1)
-
-
-def test_a_block_that_raises_writes_nothing(store: Store) -> None:
-    from engine.store.models import SettingRow
-
-    with pytest.raises(KeyError), store.write() as session:
-        session.add(SettingRow(key="half", value=1))
-        session.flush()
-        raise KeyError
-    assert store.settings.get("half") is None
-
-
-def test_the_data_version_tells_that_somebody_wrote(store: Store, path: Path) -> None:
-    before = store.data_version()
-    assert store.data_version() == before
-    store.endpoints.save(Endpoint("source", "", "shop", "sqlite", {}))
-    after_own = store.data_version()
-    assert after_own != before
-    with Store(path) as other:
-        other.settings.set("a", 1)
-    assert store.data_version() != after_own
