@@ -105,7 +105,7 @@ class Server:
             file.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
                 f"unix_socket_directories = '{self.folder}'\n"
-                "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nshared_buffers = 64MB\n"
+                "fsync = off\nfull_page_writes = off\nshared_buffers = 64MB\n"
                 "logging_collector = off\nautovacuum = off\n"
             )
 
@@ -132,8 +132,14 @@ class Server:
         self._stop(signal.SIGQUIT)
 
     def restart(self) -> None:
-        """Start it again after `kill`."""
+        """Stop it as one should, and start it again."""
+        self._stop(signal.SIGINT)
         self.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """Stop the server and remove all that it had."""

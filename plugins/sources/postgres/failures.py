@@ -143,7 +143,7 @@ _RULES: tuple[tuple[str, _Make], ...] = (
     ),
     (
         r"SSL error|support SSL|certificate (verify|file|authentication|required)|root certificate"
-        r"|private key",
+        r"|server certificate for|private key",
         _refused(
             "TLS with {place} failed: {said}",
             "Check the TLS mode, the CA, the certificate and the key of the source.",
