@@ -1,0 +1,257 @@
+"""Sources, destinations and notifiers as a person configures them: saved, opened, tested.
+
+The secrets of a configuration are split away here and joined here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.adapters import Adapter, Context, Log, Notifier, Source, Storage, no_log
+from engine.cancellation import CancelToken
+from engine.checked_storage import CheckedStorage
+from engine.config import AdapterConfig, build, secret_fields, split_secrets
+from engine.errors import ConfigError, SecretMissing, UsageError
+from engine.home import Home
+from engine.hosts.base import Host
+from engine.records import Endpoint
+from engine.registry import KindName, Registry
+from engine.scratch import scratch_folder
+from engine.secrets.base import SecretStore
+from engine.values import SourceReport, StorageReport
+
+if TYPE_CHECKING:
+    from engine.store.database import Store
+
+AdapterT = TypeVar("AdapterT", bound=Adapter)
+Report = SourceReport | StorageReport | str
+"""What a test found: a notifier answers in words."""
+HostFactory = Callable[[str, CancelToken], Host]
+
+
+def local_host(name: str, cancel: CancelToken) -> Host:
+    """The hosts that there are so far: this machine."""
+    if name != "local":
+        raise ConfigError(f"There is no host {name!r}.", field="host", remedy="Use 'local'.")
+    from engine.hosts.local import LocalHost
+
+    return LocalHost(cancel)
+
+
+class Endpoints:
+    """The configured sources, destinations and notifiers of one installation."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        secrets: SecretStore,
+        registry: Callable[[], Registry],
+        hosts: HostFactory = local_host,
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._secrets = secrets
+        self._registry = registry
+        self._hosts = hosts
+
+    # -- saved ---------------------------------------------------------------------------------------
+
+    def all(self, kind: KindName) -> list[Endpoint]:
+        """All of a kind, by name."""
+        return self._store.endpoints.list(kind)
+
+    def get(self, kind: KindName, name_or_id: str) -> Endpoint:
+        """One of them; raises `NotFound`."""
+        return self._store.endpoints.get(kind, name_or_id)
+
+    def save(
+        self,
+        kind: KindName,
+        name: str,
+        adapter: str,
+        values: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        host: str = "local",
+    ) -> Endpoint:
+        """Create an endpoint, or change the one with that `id`. Raises `ConfigError`.
+
+        A secret field that `values` leaves out keeps what is stored; one given as None is removed.
+        """
+        check_label(kind, name)
+        config = build(self._class(kind, adapter).Config, self._complete(kind, adapter, values, id))
+        public, secrets = split_secrets(config)
+        before = self._store.endpoints.get(kind, id) if id else None
+        saved = self._store.endpoints.save(
+            Endpoint(
+                kind=kind,
+                id=id or "",
+                name=name,
+                adapter=adapter,
+                config=public,
+                secret_names=tuple(sorted(secrets)),
+                host=host,
+            )
+        )
+        try:
+            for field, value in secrets.items():
+                self._secrets.set(_secret_key(saved, field), value)
+        except Exception:
+            # Without its secrets the new row would look configured and never work.
+            if before is None:
+                self._store.endpoints.delete(kind, saved.id)
+            else:
+                self._store.endpoints.save(before)
+            raise
+        for field in set(before.secret_names if before else ()) - set(secrets):
+            self._secrets.delete(_secret_key(saved, field))
+        return saved
+
+    def delete(self, kind: KindName, name_or_id: str) -> Endpoint:
+        """Remove an endpoint and its secrets; refused while a job uses it. Backups stay where they are."""
+        endpoint = self.get(kind, name_or_id)
+        self._store.endpoints.delete(kind, endpoint.id)
+        for field in endpoint.secret_names:
+            self._secrets.delete(_secret_key(endpoint, field))
+        return endpoint
+
+    def config(self, endpoint: Endpoint) -> AdapterConfig:
+        """The configuration with its secrets joined. Raises `SecretsError` and `ConfigError`."""
+        secrets = {}
+        for field in endpoint.secret_names:
+            try:
+                secrets[field] = self._secrets.get(_secret_key(endpoint, field))
+            except SecretMissing as error:
+                raise SecretMissing(
+                    f"The {field.replace('_', ' ')} of the {endpoint.kind} {endpoint.name!r} is not in "
+                    "the keyring (any more).",
+                    remedy=f"Enter it again: edit the {endpoint.kind}, or apply its configuration file.",
+                ) from error
+        try:
+            return build(self._class(endpoint.kind, endpoint.adapter).Config, endpoint.config, secrets)
+        except ConfigError as error:
+            error.file = f"{endpoint.kind} {endpoint.name}"
+            raise
+
+    def secrets(self, endpoint: Endpoint) -> list[str]:
+        """The values of its secrets, for the log to blot out."""
+        return [self._secrets.get(_secret_key(endpoint, field)) for field in endpoint.secret_names]
+
+    # -- opened --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def open_source(
+        self,
+        endpoint: Endpoint,
+        *,
+        cancel: CancelToken | None = None,
+        log: Log = no_log,
+        owner: str = "adhoc",
+    ) -> Iterator[Source]:
+        """The source's adapter, ready to work; closed at the end of the block."""
+        adapter = self._registry().source(endpoint.adapter)
+        context = self._context(cancel, log, owner, endpoint.host)
+        with _closing(adapter(self.config(endpoint), context)) as source:
+            yield source
+
+    @contextmanager
+    def open_storage(
+        self,
+        endpoint: Endpoint,
+        *,
+        cancel: CancelToken | None = None,
+        log: Log = no_log,
+        owner: str = "adhoc",
+    ) -> Iterator[CheckedStorage]:
+        """The destination's adapter behind the check of names; closed at the end of the block."""
+        adapter = self._registry().storage(endpoint.adapter)
+        with _closing(adapter(self.config(endpoint), self._context(cancel, log, owner))) as storage:
+            yield CheckedStorage(storage)
+
+    @contextmanager
+    def open_notifier(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Iterator[Notifier]:
+        """The notifier's adapter; closed at the end of the block."""
+        adapter = self._registry().notifier(endpoint.adapter)
+        with _closing(adapter(self.config(endpoint), self._context(cancel, no_log, "adhoc"))) as notifier:
+            yield notifier
+
+    # -- tested --------------------------------------------------------------------------------------
+
+    def check(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Report:
+        """Test a saved endpoint for real."""
+        return self._check(endpoint.kind, endpoint.adapter, self.config(endpoint), endpoint.host, cancel)
+
+    def check_values(
+        self,
+        kind: KindName,
+        adapter: str,
+        values: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        host: str = "local",
+        cancel: CancelToken | None = None,
+    ) -> Report:
+        """Test what stands in a form, before it is saved; `id` names the endpoint whose secrets it keeps."""
+        config = build(self._class(kind, adapter).Config, self._complete(kind, adapter, values, id))
+        return self._check(kind, adapter, config, host, cancel)
+
+    def _check(
+        self, kind: KindName, adapter: str, config: AdapterConfig, host: str, cancel: CancelToken | None
+    ) -> Report:
+        made = self._class(kind, adapter)(config, self._context(cancel, no_log, "adhoc", host))
+        with _closing(made) as opened:
+            if not isinstance(opened, (Source, Storage, Notifier)):
+                raise UsageError(f"{kind} {adapter!r} cannot be tested.")
+            return opened.check()
+
+    # -- within --------------------------------------------------------------------------------------
+
+    def _class(self, kind: KindName, adapter: str) -> type[Adapter]:
+        return self._registry().adapter(kind, adapter)
+
+    def _complete(
+        self, kind: KindName, adapter: str, values: Mapping[str, Any], id: str | None
+    ) -> dict[str, Any]:
+        """Fill in the secrets that a form or a file left out with those that are stored."""
+        complete = {key: value for key, value in values.items() if value is not None}
+        if id is None:
+            return complete
+        stored = self._store.endpoints.get(kind, id)
+        if stored.adapter != adapter:
+            return complete
+        for field in secret_fields(self._class(kind, adapter).Config):
+            if field not in values and field in stored.secret_names:
+                complete[field] = self._secrets.get(_secret_key(stored, field))
+        return complete
+
+    def _context(self, cancel: CancelToken | None, log: Log, owner: str, host: str = "local") -> Context:
+        token = cancel or CancelToken()
+
+        def scratch() -> AbstractContextManager[Path]:
+            return scratch_folder(self._home.scratch, owner)
+
+        return Context(host=self._hosts(host, token), cancel=token, scratch=scratch, log=log)
+
+
+@contextmanager
+def _closing(adapter: AdapterT) -> Iterator[AdapterT]:
+    try:
+        yield adapter
+    finally:
+        adapter.close()
+
+
+def _secret_key(endpoint: Endpoint, field: str) -> str:
+    return f"{endpoint.kind}/{endpoint.id}/{field}"
+
+
+def check_label(kind: str, name: str) -> None:
+    """Raise `ConfigError` for a name that no list could show."""
+    if not name.strip() or name != name.strip() or any(ord(char) < 32 for char in name) or len(name) > 200:
+        raise ConfigError(
+            f"A {kind} needs a name of 1 to 200 characters, without spaces at its ends.", field="name"
+        )

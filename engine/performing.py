@@ -1,0 +1,167 @@
+"""Executions that are no runs of a job: restores, verifications and drills, from labels to outcome.
+
+What was asked for stands in the execution's labels, and what was found is added to them, so that any
+process can start one and any other can read how it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.cancellation import CancelToken
+from engine.drill import drill_backup
+from engine.errors import Cancelled, StrongroomError
+from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, Status
+from engine.integrity import Verification, verify_backup
+from engine.notify import notify_of_broken
+from engine.pipeline.recorder import Recorder
+from engine.records import Execution
+from engine.restore import RestoreRequest, perform_restore
+from engine.units import span_text
+
+if TYPE_CHECKING:
+    from engine.backups import Backup
+    from engine.pipeline.runner import Services
+
+BUG = "Please report this: it is a bug."
+"""The remedy for what no error of ours describes."""
+
+
+def perform(services: Services, execution: Execution, cancel: CancelToken) -> None:
+    """Do what the execution asks for. Its row says how it ended, whatever happened."""
+    recorder = Recorder(execution.id, services.store, services.emit, clock=services.clock)
+    services.emit(ExecutionStarted(execution.id, execution.job_name))
+    status, error, kind, remedy = Status.FAILED, "", "", ""
+    try:
+        if execution.trigger_reason:
+            recorder.log(execution.trigger_reason)
+        work = _restore if execution.kind == "restore" else _prove
+        status, error = work(services, execution, recorder, cancel)
+        kind = "IntegrityError" if error else ""
+    except Cancelled as cancelled:
+        status, error, kind = Status.CANCELLED, str(cancelled), "Cancelled"
+        recorder.log(f"Cancelled: {error}", LogLevel.WARNING)
+    except Exception as failure:  # whatever it was, the execution ends, and says why
+        error, kind = recorder.clean(str(failure)), type(failure).__name__
+        remedy = (
+            failure.remedy if isinstance(failure, StrongroomError) else "Please report this: it is a bug."
+        )
+        recorder.log(f"Failed: {error}", LogLevel.ERROR, details=remedy)
+    services.store.executions.finish(
+        execution.id,
+        status=status,
+        finished_at=services.clock(),
+        error=error or None,
+        error_kind=kind or None,
+        remedy=remedy or None,
+    )
+    recorder.emit(ExecutionFinished(execution.id, status, error, remedy))
+
+
+def _restore(
+    services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
+) -> tuple[Status, str]:
+    request = RestoreRequest.from_labels(execution.labels)
+    restored = perform_restore(services, request, recorder, cancel, owner=execution.id)
+    services.store.executions.set_labels(
+        execution.id,
+        {"target": restored.target, "database": restored.database, "kept": restored.kept},
+    )
+    recorder.log(f"Restored into {restored.database} at {restored.target}.", LogLevel.SUCCESS)
+    return Status.SUCCESS, ""
+
+
+def _prove(
+    services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
+) -> tuple[Status, str]:
+    """Verify or drill each backup that was asked for; one that fails does not keep the next from its turn."""
+    with recorder.stage(Stage.INITIALIZE):
+        backups, unreachable = _chosen(services, execution, recorder, cancel)
+    found: list[Verification] = []
+    total = sum(backup.size for backup in backups) or None
+    done = 0
+    with recorder.stage(Stage.VERIFY):
+        for backup in backups:
+            cancel.raise_if_cancelled()
+
+            def on_bytes(fetched: int, _: int, before: int = done) -> None:
+                recorder.progress(0, before + fetched, stage=Stage.VERIFY, total=total)
+
+            log = recorder.logger(Stage.VERIFY)
+            if execution.kind == "drill":
+                made = drill_backup(
+                    services, backup.id, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
+                )
+            else:
+                level: Literal["checksum", "decode"] = (
+                    "decode" if execution.labels.get("level") == "decode" else "checksum"
+                )
+                made = verify_backup(
+                    services, backup.id, level, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
+                )
+            found.append(made)
+            done += backup.size
+            recorder.progress(0, done, stage=Stage.VERIFY, total=total, final=done == total)
+            services.store.executions.set_labels(execution.id, {"outcomes": [_outcome(its) for its in found]})
+    by_id = {backup.id: backup for backup in backups}
+    if execution.trigger != "manual":
+        notify_of_broken(
+            services.store, services.endpoints, [(its, by_id.get(its.backup_id)) for its in found], recorder
+        )
+    return _status(found, unreachable, recorder)
+
+
+def _chosen(
+    services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
+) -> tuple[list[Backup], int]:
+    """The backups that were asked for, and how many destinations could not be asked."""
+    ids = execution.labels.get("backups")
+    if ids is not None:
+        return [services.catalogue.get(backup_id) for backup_id in ids], 0
+    unreachable = 0
+    for problem in services.catalogue.refresh(cancel=cancel):
+        unreachable += problem.unreachable
+        recorder.log(str(problem), LogLevel.ERROR, details=problem.remedy)
+    backups = services.catalogue.list(refresh=False)
+    return (_newest(backups) if execution.kind == "drill" else backups), unreachable
+
+
+def _newest(backups: Sequence[Backup]) -> list[Backup]:
+    """The newest of each job and database: the one that will be asked for one bad morning."""
+    newest: dict[tuple[str, str], Backup] = {}
+    for backup in backups:
+        newest.setdefault((backup.sidecar.job_id, backup.sidecar.database), backup)
+    return list(newest.values())
+
+
+def _outcome(made: Verification) -> dict[str, Any]:
+    return {
+        "backup": made.backup_id,
+        "level": made.level,
+        "outcome": made.outcome,
+        "reason": made.reason or None,
+        "duration_s": made.duration,
+    }
+
+
+def _status(found: Sequence[Verification], unreachable: int, recorder: Recorder) -> tuple[Status, str]:
+    """Success only when every one passed and every destination answered: no look is no pass."""
+    count = {outcome: sum(its.outcome == outcome for its in found) for outcome in ("passed", "failed")}
+    unseen = len(found) - count["passed"] - count["failed"]
+    words = [f"{count['passed']} of {len(found)} passed"]
+    if count["failed"]:
+        words.append(f"{count['failed']} FAILED")
+    if unseen:
+        words.append(f"{unseen} could not be verified")
+    if unreachable:
+        words.append(f"{unreachable} destinations did not answer")
+    summary = ", ".join(words) + f", in {span_text(sum(its.duration for its in found))}."
+    if count["failed"]:
+        recorder.log(summary, LogLevel.ERROR)
+        return Status.FAILED, summary
+    if unseen or unreachable:
+        recorder.log(summary, LogLevel.WARNING)
+        return Status.PARTIAL, summary
+    recorder.log(summary, LogLevel.SUCCESS)
+    return Status.SUCCESS, ""

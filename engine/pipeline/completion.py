@@ -1,0 +1,122 @@
+"""Completion: the status is settled and stored, the spool cleaned, and people are told.
+
+It runs whatever happened before it. Nothing in here changes a status that was settled.
+"""
+
+from __future__ import annotations
+
+from engine.errors import Cancelled, StrongroomError
+from engine.events import ExecutionFinished, LogLevel, Stage, Status
+from engine.pipeline.context import DestinationContext, RunnerContext
+from engine.records import ArtifactResult, DestinationResult
+from engine.units import span_text
+
+
+def settle_status(ctx: RunnerContext) -> Status:
+    """Status by the uploads: each database at each destination is one chance to succeed.
+
+    No upload succeeded: Failed. Fewer than all, or a database that was not dumped: Partial.
+    """
+    if ctx.cancel.cancelled:
+        return Status.CANCELLED
+    succeeded = sum(
+        result.status is Status.SUCCESS for destination in ctx.destinations for result in destination.results
+    )
+    if succeeded == 0:
+        return Status.FAILED
+    wanted = len(ctx.databases) * len(ctx.destinations)
+    return Status.SUCCESS if succeeded == wanted else Status.PARTIAL
+
+
+def fail(ctx: RunnerContext, error: BaseException) -> None:
+    """Let an error, or a cancel, be what the execution ends with."""
+    if isinstance(error, Cancelled):
+        ctx.status = Status.CANCELLED
+        ctx.error, ctx.error_kind, ctx.remedy = str(error) or "cancelled", "Cancelled", ""
+        return
+    ctx.status = Status.FAILED
+    ctx.error = ctx.recorder.clean(str(error) or type(error).__name__)
+    ctx.error_kind = type(error).__name__
+    ctx.remedy = error.remedy if isinstance(error, StrongroomError) else "Please report this: it is a bug."
+
+
+def complete(ctx: RunnerContext) -> None:
+    """Store the outcome, say it, tell people. Errors in here are logged and go no further."""
+    with ctx.recorder.stage(Stage.COMPLETION):
+        _explain(ctx)
+        _clean_up(ctx)
+        finished = ctx.services.clock()
+        ctx.services.store.executions.finish(
+            ctx.execution.id,
+            status=ctx.status,
+            finished_at=finished,
+            error=ctx.error or None,
+            error_kind=ctx.error_kind or None,
+            remedy=ctx.remedy or None,
+            artifacts=[_artifact(ctx, number) for number in range(len(ctx.artifacts))],
+            destinations=[_destination(destination) for destination in ctx.destinations],
+        )
+        _say(ctx, (finished - ctx.started_at).total_seconds())
+        _notify(ctx)
+    ctx.recorder.emit(ExecutionFinished(ctx.execution.id, ctx.status, ctx.error, ctx.remedy))
+
+
+def _explain(ctx: RunnerContext) -> None:
+    """Give a run that failed or was partial by its uploads the words for it."""
+    if ctx.error or ctx.status not in (Status.FAILED, Status.PARTIAL):
+        return
+    failed = [destination for destination in ctx.destinations if destination.status is not Status.SUCCESS]
+    ctx.error = "; ".join(f"{destination.name}: {destination.first_error}" for destination in failed)
+    ctx.error_kind = "StorageError"
+    ctx.remedy = "Test the destinations that failed."
+
+
+def _clean_up(ctx: RunnerContext) -> None:
+    for artifact in ctx.artifacts:
+        if artifact.spool is not None:
+            artifact.spool.close()
+
+
+def _artifact(ctx: RunnerContext, number: int) -> ArtifactResult:
+    artifact = ctx.artifacts[number]
+    ended = artifact.status if artifact.status.ended else ctx.status
+    return ArtifactResult(
+        database=artifact.database,
+        name=artifact.name,
+        status=ended,
+        size=artifact.size,
+        dump_size=artifact.dump_size,
+        sha256=artifact.sha256,
+        error=artifact.error or None,
+    )
+
+
+def _destination(destination: DestinationContext) -> DestinationResult:
+    stored = [result for result in destination.results if result.status is Status.SUCCESS]
+    return DestinationResult(
+        destination_id=destination.endpoint.id,
+        name=destination.name,
+        status=destination.status,
+        priority=destination.priority,
+        path=stored[0].artifact.name if stored else None,
+        proof=stored[0].proof if stored else None,
+        error=destination.first_error or None,
+        bytes_sent=sum(result.bytes_sent for result in destination.results),
+    )
+
+
+def _say(ctx: RunnerContext, seconds: float) -> None:
+    span = span_text(seconds)
+    words = {
+        Status.SUCCESS: (f"Backed up, stored and verified in {span}.", LogLevel.SUCCESS),
+        Status.PARTIAL: (f"Partly backed up in {span}: {ctx.error}", LogLevel.WARNING),
+        Status.CANCELLED: (f"Cancelled after {span}: {ctx.error}", LogLevel.WARNING),
+        Status.FAILED: (f"Failed after {span}: {ctx.error}", LogLevel.ERROR),
+    }
+    message, level = words[ctx.status]
+    ctx.recorder.log(message, level, details=ctx.remedy)
+
+
+def _notify(ctx: RunnerContext) -> None:
+    execution = ctx.services.store.executions.get(ctx.execution.id)
+    ctx.services.notify(execution, ctx.job, ctx.recorder)

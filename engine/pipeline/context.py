@@ -1,0 +1,116 @@
+"""What flows through the steps of one run: the `RunnerContext`, with one `DestinationContext` a place."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from engine.adapters import Source
+from engine.cancellation import CancelToken
+from engine.checked_storage import CheckedStorage
+from engine.events import Status
+from engine.pipeline.recorder import Recorder
+from engine.records import Endpoint, Execution, Job
+from engine.retention import Retention
+from engine.streams.compression import Compression
+from engine.streams.spool import Spool
+from engine.values import SourceReport
+
+if TYPE_CHECKING:
+    from engine.pipeline.runner import Services
+
+
+@dataclass(slots=True)
+class Artifact:
+    """One database on its way: what it will be called, its spool while it grows, and how it ended.
+
+    `sealed` is set when the sidecar is ready, or when the artifact has failed; an upload waits for it
+    between the artifact and the sidecar.
+    """
+
+    database: str
+    name: str
+    spool: Spool | None = None
+    status: Status = Status.PENDING
+    size: int | None = None
+    dump_size: int | None = None
+    sha256: str | None = None
+    sidecar: bytes | None = None
+    error: str = ""
+    sealed: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class UploadResult:
+    """How one artifact's upload to one destination ended."""
+
+    artifact: Artifact
+    status: Status
+    proof: str = ""
+    error: str = ""
+    bytes_sent: int = 0
+
+
+@dataclass(slots=True)
+class DestinationContext:
+    """One destination of a run. `storage` is None when it could not even be opened (`error` says why)."""
+
+    endpoint: Endpoint
+    priority: int
+    retention: Retention
+    storage: CheckedStorage | None = None
+    error: str = ""
+    results: list[UploadResult] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.name
+
+    @property
+    def status(self) -> Status:
+        """This destination's own outcome; an artifact that was never dumped is not its failure."""
+        if self.error or not self.results:
+            return Status.FAILED
+        for status in (Status.CANCELLED, Status.FAILED):
+            if any(result.status is status for result in self.results):
+                return status
+        return Status.SUCCESS
+
+    @property
+    def first_error(self) -> str:
+        """Why it failed, or an empty text."""
+        return self.error or next((result.error for result in self.results if result.error), "")
+
+
+@dataclass(slots=True)
+class RunnerContext:
+    """All that the steps of one run share. Made by the runner, filled by Initialize."""
+
+    services: Services
+    execution: Execution
+    job: Job
+    recorder: Recorder
+    cancel: CancelToken
+    stack: ExitStack
+    started_at: datetime
+    source_endpoint: Endpoint | None = None
+    source: Source | None = None
+    report: SourceReport | None = None
+    compression: Compression | None = None
+    recipients: tuple[str, ...] = ()
+    key_names: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    artifacts: list[Artifact] = field(default_factory=list)
+    destinations: list[DestinationContext] = field(default_factory=list)
+    status: Status = Status.RUNNING
+    error: str = ""
+    error_kind: str = ""
+    remedy: str = ""
+
+    @property
+    def set_id(self) -> str:
+        """What ties the backups of this run: the execution's own ID."""
+        return self.execution.id

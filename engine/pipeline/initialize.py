@@ -1,0 +1,108 @@
+"""Initialize: resolve the adapters, test the source, and settle all that the run needs before it dumps."""
+
+from __future__ import annotations
+
+from engine.errors import Cancelled, ConfigError, SourceError, StrongroomError
+from engine.events import DestinationState, LogLevel, LogType, Stage
+from engine.naming import artifact_names
+from engine.pipeline import leftovers
+from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
+from engine.records import JobDestination
+from engine.retention import parse_retention
+from engine.streams.compression import parse_compression
+from engine.streams.spool import make_spool_folder
+from engine.values import SourceReport
+
+
+def initialize(ctx: RunnerContext) -> None:
+    """Fill the context. A source whose test fails ends the run with its message.
+
+    A destination that cannot be opened fails alone; when none can, so does the run.
+    """
+    services, job, recorder = ctx.services, ctx.job, ctx.recorder
+    ctx.compression = parse_compression(job.compression)
+    if job.encryption != "none":
+        ctx.recipients = (services.keys.recipient(job.encryption),)
+        ctx.key_names = (job.encryption,)
+    make_spool_folder(services.home.spool)
+
+    ctx.source_endpoint = services.endpoints.get("source", job.source_id)
+    ctx.source = ctx.stack.enter_context(
+        services.endpoints.open_source(
+            ctx.source_endpoint, cancel=ctx.cancel, log=recorder.logger(Stage.DUMP), owner=ctx.execution.id
+        )
+    )
+    recorder.hide(*services.endpoints.secrets(ctx.source_endpoint))
+    ctx.report = ctx.source.check()
+    recorder.log(_describe(ctx.report))
+    for note in ctx.report.notes:
+        recorder.log(note, LogLevel.WARNING)
+    ctx.databases = tuple(ctx.source.databases())
+    if not ctx.databases:
+        raise SourceError(
+            f"The source {ctx.source_endpoint.name!r} has no database to back up.",
+            remedy="Create one, or name the databases in the source's configuration.",
+        )
+    ctx.cancel.raise_if_cancelled()
+
+    ctx.destinations = [_destination(ctx, chosen) for chosen in job.destinations]
+    ready = [destination for destination in ctx.destinations if destination.storage is not None]
+    if not ready:
+        reasons = "; ".join(f"{failed.name}: {failed.error}" for failed in ctx.destinations)
+        raise ConfigError(
+            f"No destination can be used. {reasons or 'The job names none.'}",
+            remedy="Test the job's destinations.",
+        )
+    names = artifact_names(
+        job.naming,
+        job=job.name,
+        source=ctx.source_endpoint.name,
+        databases=ctx.databases,
+        moment=ctx.started_at,
+        zone=job.timezone,
+        extension=ctx.source.extension,
+        suffixes=(ctx.compression.suffix, ".age" if ctx.recipients else ""),
+        token=ctx.execution.id,
+    )
+    ctx.artifacts = [Artifact(database, names[database]) for database in ctx.databases]
+    recorder.log(
+        f"{len(ready)} of {len(ctx.destinations)} destinations ready; "
+        f"{'encrypted to ' + ', '.join(ctx.key_names) if ctx.recipients else 'not encrypted'}, "
+        f"{ctx.compression.describe()}.",
+        type=LogType.SECURITY if ctx.recipients else LogType.GENERAL,
+    )
+
+
+def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationContext:
+    services, recorder = ctx.services, ctx.recorder
+    endpoint = services.endpoints.get("destination", chosen.destination_id)
+    destination = DestinationContext(endpoint, chosen.priority, parse_retention(chosen.retention))
+    recorder.destination(endpoint.name, DestinationState.WAITING)
+    try:
+        destination.storage = ctx.stack.enter_context(
+            services.endpoints.open_storage(
+                endpoint, cancel=ctx.cancel, log=recorder.logger(Stage.UPLOAD), owner=ctx.execution.id
+            )
+        )
+        recorder.hide(*services.endpoints.secrets(endpoint))
+    except Cancelled:
+        raise
+    except StrongroomError as error:
+        destination.error = recorder.clean(str(error))
+        recorder.log(
+            f"[{endpoint.name}] This destination cannot be opened: {error}",
+            LogLevel.ERROR,
+            LogType.STORAGE,
+            error.remedy,
+        )
+        recorder.destination(endpoint.name, DestinationState.FAILED, message=destination.error)
+        return destination
+    for problem in leftovers.sweep(services.store, services.endpoints, services.is_dead, endpoint.id):
+        recorder.log(f"[{endpoint.name}] {problem}", LogLevel.WARNING, LogType.STORAGE)
+    return destination
+
+
+def _describe(report: SourceReport) -> str:
+    tools = ", ".join(f"{tool.name} {tool.version}" for tool in report.tools)
+    found = f"The source answers: {report.engine} {report.version}"
+    return f"{found}, with {tools}." if tools else f"{found}."

@@ -1,0 +1,110 @@
+"""The runner: one run of a job from Initialize to Retention, each step one function of one module.
+
+initialize -> dump_all (dump, compress, encrypt, hash, spool) with the uploads beside it
+           -> status settled -> complete (store, notify, clean up) -> retain, per destination
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.cancellation import CancelToken
+from engine.clock import Clock
+from engine.errors import Cancelled
+from engine.events import EventSink, ExecutionStarted, LogLevel, Stage, Status
+from engine.home import Home
+from engine.pipeline.completion import complete, fail, settle_status
+from engine.pipeline.context import Artifact, RunnerContext
+from engine.pipeline.dump import dump_all
+from engine.pipeline.fanout import Fanout
+from engine.pipeline.initialize import initialize
+from engine.pipeline.recorder import Recorder
+from engine.pipeline.retention import retain
+from engine.pipeline.upload import upload
+from engine.records import Execution, Job
+
+if TYPE_CHECKING:
+    from engine.catalogue import Catalogue
+    from engine.endpoints import Endpoints
+    from engine.keys import Keys
+    from engine.store.database import Store
+
+Notify = Callable[[Execution, Job, Recorder], None]
+"""Tells the job's people how the execution ended. Never raises."""
+NotifyRetention = Callable[[Job, Mapping[str, str], Recorder], None]
+"""Tells them what is wrong with retention, by destination. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the steps of a run work with. `is_dead` says whether nobody runs an execution (any more)."""
+
+    home: Home
+    store: Store
+    endpoints: Endpoints
+    keys: Keys
+    catalogue: Catalogue
+    emit: EventSink
+    notify: Notify
+    notify_retention: NotifyRetention
+    is_dead: Callable[[str], bool]
+    clock: Clock
+
+
+def run(services: Services, execution_id: str, cancel: CancelToken) -> None:
+    """Run one execution of a job that was claimed. Its row says how it ended, whatever happened."""
+    execution = services.store.executions.get(execution_id)
+    job = services.store.jobs.get(execution.job_id or "")
+    recorder = Recorder(execution_id, services.store, services.emit, clock=services.clock)
+    with ExitStack() as stack:
+        ctx = RunnerContext(
+            services=services,
+            execution=execution,
+            job=job,
+            recorder=recorder,
+            cancel=cancel,
+            stack=stack,
+            started_at=execution.started_at or services.clock(),
+        )
+        names = tuple(destination.name for destination in job.destinations)
+        services.emit(ExecutionStarted(execution_id, job.name, names))
+        try:
+            _back_up(ctx)
+        except Cancelled as cancelled:
+            fail(ctx, cancelled)
+        except Exception as error:  # whatever it was, the execution ends, and says why
+            fail(ctx, error)
+        complete(ctx)
+        retain(ctx)
+
+
+def _back_up(ctx: RunnerContext) -> None:
+    if ctx.execution.trigger_reason:
+        ctx.recorder.log(ctx.execution.trigger_reason)
+    with ctx.recorder.stage(Stage.INITIALIZE):
+        initialize(ctx)
+    ctx.cancel.raise_if_cancelled()
+    fanout = Fanout(
+        ctx.destinations,
+        lambda destination, artifact: upload(ctx, destination, artifact),
+        parallel=ctx.job.options.parallel_uploads,
+        done=_close_spool,
+    )
+    try:
+        with ctx.recorder.stage(Stage.DUMP):
+            dump_all(ctx, fanout)
+    finally:
+        with ctx.recorder.stage(Stage.UPLOAD):
+            fanout.finish()
+    ctx.cancel.raise_if_cancelled()
+    ctx.status = settle_status(ctx)
+    if ctx.status is Status.PARTIAL and not ctx.error:
+        ctx.recorder.log("Some destinations or databases failed; the others are whole.", LogLevel.WARNING)
+
+
+def _close_spool(artifact: Artifact) -> None:
+    if artifact.spool is not None:
+        artifact.spool.close()

@@ -1,0 +1,142 @@
+"""Retention at one destination: list what is there, decide by the pure rules, delete, and say why.
+
+The rules are `engine.retention`'s. What cannot be listed, read or deleted is said, and ends it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from engine.adapters import Log
+from engine.backups import Backup
+from engine.errors import StorageError, StrongroomError
+from engine.events import LogLevel, LogType
+from engine.records import Endpoint, Job
+from engine.retention import BackupSet, Plan, Retention, SetBackup, plan
+from engine.schedule import resolve_zone
+
+if TYPE_CHECKING:
+    from engine.pipeline.runner import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What retention did, or would do, at one destination. `error` is empty when nothing went wrong."""
+
+    destination: str
+    plan: Plan | None
+    deleted: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What people should hear of: an error, or why it paused; empty when all is well."""
+        return self.error or (self.plan.paused if self.plan and self.plan.paused else "")
+
+
+def retain_at(
+    services: Services,
+    job: Job,
+    endpoint: Endpoint,
+    retention: Retention,
+    *,
+    log: Log,
+    expect: str | None = None,
+    dry_run: bool = False,
+) -> Retained:
+    """Apply `retention` to the job's backups at a destination. Never raises.
+
+    `expect` is the ID of the set that was just made there, which the listing has to show. With `dry_run`
+    nothing is deleted; the plan says what would be.
+    """
+    deleted: list[str] = []
+    found: Plan | None = None
+    try:
+        for problem in services.catalogue.refresh(endpoint.id):
+            if problem.unreachable:
+                raise StorageError(problem.message, remedy=problem.remedy)
+        backups = services.catalogue.list(endpoint.id, job.id, refresh=False)
+        found = plan(
+            backup_sets(backups),
+            retention,
+            now=services.clock(),
+            zone=resolve_zone(job.timezone),
+            collapse_ratio=job.options.collapse_ratio,
+            expect=expect,
+            last_seen=_last_seen(services),
+        )
+        if not dry_run:
+            _delete(services, endpoint, found, backups, deleted, log)
+    except Exception as error:  # it changes no status: the backup that was just made is whole
+        message = error.message if isinstance(error, StrongroomError) else f"{type(error).__name__}: {error}"
+        return Retained(endpoint.name, found, tuple(deleted), message)
+    return Retained(endpoint.name, found, tuple(deleted))
+
+
+def backup_sets(backups: Iterable[Backup]) -> list[BackupSet]:
+    """Group one job's backups at one destination into their sets."""
+    sets: dict[str, list[Backup]] = {}
+    for backup in backups:
+        sets.setdefault(backup.sidecar.set_id, []).append(backup)
+    return [_set(set_id, members) for set_id, members in sets.items()]
+
+
+def _set(set_id: str, members: Sequence[Backup]) -> BackupSet:
+    wanted = {database for backup in members for database in backup.sidecar.databases}
+    return BackupSet(
+        set_id=set_id,
+        created_at=min(backup.sidecar.created_at for backup in members),
+        complete={backup.sidecar.database for backup in members} == wanted,
+        backups=tuple(
+            SetBackup(
+                id=backup.id,
+                database=backup.sidecar.database,
+                size=backup.size,
+                good=backup.good,
+                dump_size=backup.sidecar.dump_size,
+                proven=backup.verdict.proves,
+            )
+            for backup in members
+        ),
+        locked=any(backup.locked for backup in members),
+    )
+
+
+def _delete(
+    services: Services,
+    endpoint: Endpoint,
+    found: Plan,
+    backups: Sequence[Backup],
+    deleted: list[str],
+    log: Log,
+) -> None:
+    """Delete what the plan gives up, oldest first, so that a stop halfway leaves the newest."""
+    reasons = {
+        backup.id: decision.reason
+        for decision in found.decisions
+        if not decision.keep
+        for backup in decision.backup_set.backups
+    }
+    if not reasons:
+        return
+    with services.endpoints.open_storage(endpoint) as storage:
+        for backup in sorted(backups, key=lambda backup: backup.order):
+            if backup.id not in reasons:
+                continue
+            services.catalogue.erase(storage, backup)
+            deleted.append(backup.artifact)
+            log(
+                f"[{endpoint.name}] Deleted {backup.artifact}: {reasons[backup.id]}.",
+                LogLevel.INFO,
+                LogType.STORAGE,
+                "",
+            )
+
+
+def _last_seen(services: Services) -> datetime | None:
+    """The latest time that is known to have passed: a clock before it has gone back."""
+    ended = [its.finished_at or its.started_at for its in services.store.executions.list(20)]
+    return max((moment for moment in ended if moment is not None), default=None)

@@ -1,0 +1,156 @@
+"""Adapters that fail on demand: the real SQLite source and the real local folder, with a fault built in.
+
+Only the fault is made up; all the rest is the built-in adapter at work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import SecretStr
+
+import strongroom
+from engine.registry import Origin, Registry
+from plugins.sources.sqlite import Sqlite
+from plugins.storage.local import LocalFolder
+
+
+class Gate:
+    """Lets a test hold an adapter at a point: `reached` is set there, and `open` lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def hold(self, cancel: strongroom.CancelToken) -> None:
+        """Wait for the test, or for a cancel."""
+        self.reached.set()
+        with cancel.calling(self.opened.set):
+            self.opened.wait(60)
+        cancel.raise_if_cancelled()
+
+
+GATES: dict[str, Gate] = {}
+"""Gates by name; a test makes one, the adapter's configuration names it."""
+
+
+class FaultySource(Sqlite):
+    """An SQLite source that ends as its configuration says."""
+
+    name = "faulty-source"
+    title = "Faulty source"
+
+    class Config(Sqlite.Config):
+        fault: str = strongroom.field("", title="Fault")
+        gate: str = strongroom.field("", title="Gate")
+        names: list[str] = strongroom.field([], title="Databases, all of them the same file")
+        broken: list[str] = strongroom.field([], title="Databases that fail")
+
+    config: Config
+
+    def check(self) -> strongroom.SourceReport:
+        if self.config.fault == "check":
+            raise strongroom.ConnectionFailed("The server shop.example refused the login.", remedy="Mend it.")
+        if self.config.gate == "initialize":
+            GATES[self.config.gate].hold(self.context.cancel)
+        return super().check()
+
+    def databases(self) -> list[str]:
+        return sorted(self.config.names) or super().databases()
+
+    def dump(self, database: str, *, fingerprint: bool = True) -> strongroom.Dump:
+        own = super().databases()[0]
+        dump = super().dump(own, fingerprint=fingerprint)
+        chunks = self._faulty(iter(dump), database)
+        return strongroom.Dump(
+            chunks,
+            engine_version=dump.engine_version,
+            tool_version=dump.tool_version,
+            fingerprint=dump.fingerprint,
+            close=dump.close,
+        )
+
+    def _faulty(self, chunks: Iterator[bytes], database: str) -> Iterator[bytes]:
+        if database in self.config.broken:
+            raise strongroom.DatabaseMissing(
+                f"The database {database} is gone.", remedy="Look where it went."
+            )
+        for chunk in chunks:
+            if self.config.gate == "dump":
+                yield chunk[:100]
+                GATES[self.config.gate].hold(self.context.cancel)
+                yield chunk[100:]
+            else:
+                yield chunk
+        if self.config.fault == "late":
+            raise strongroom.ToolFailed(
+                "pg_dump ended with exit status 1 after its last byte.", exit_status=1
+            )
+        if self.config.fault == "surprise":
+            raise RuntimeError("an adapter's own bug")
+
+
+class FaultyFolder(LocalFolder):
+    """A local folder that fails as its configuration says."""
+
+    name = "faulty-folder"
+    title = "Faulty folder"
+
+    class Config(LocalFolder.Config):
+        fault: str = strongroom.field("", title="Fault")
+        times: int = strongroom.field(1000, title="How often it fails before it works")
+        gate: str = strongroom.field("", title="Gate")
+        token: SecretStr | None = strongroom.field(None, title="Token")
+
+    config: Config
+    failures: dict[str, int] = {}  # noqa: RUF012 - shared on purpose: each upload makes a new adapter
+
+    def put(
+        self,
+        name: str,
+        reader: strongroom.Reader,
+        *,
+        begun: Callable[[strongroom.Leftover], None],
+        overwrite: bool = False,
+    ) -> strongroom.Published:
+        sidecar = name.endswith(".meta.json")
+        if self.config.fault == ("sidecar" if sidecar else "put"):
+            self._fail()
+        if self.config.gate == ("sidecar" if sidecar else "upload"):
+            GATES[self.config.gate].hold(self.context.cancel)
+        return super().put(name, reader, begun=begun, overwrite=overwrite)
+
+    def list(self, prefix: str = "") -> Any:
+        if self.config.fault == "list":
+            raise strongroom.StorageError("The folder cannot be listed.", remedy="Mend it.")
+        return super().list(prefix)
+
+    def delete(self, name: str) -> None:
+        if self.config.fault == "delete" and name.endswith(".age"):
+            raise strongroom.StorageError("The file cannot be deleted.", remedy="Mend it.")
+        super().delete(name)
+
+    def _fail(self) -> None:
+        key = str(self.config.path)
+        self.failures[key] = self.failures.get(key, 0) + 1
+        if self.failures[key] <= self.config.times:
+            raise strongroom.StorageError("The connection was reset.", remedy="Try again.", transient=True)
+
+
+class _Plugin:
+    @strongroom.hookimpl
+    def strongroom_sources(self) -> list[type[strongroom.Source]]:
+        return [FaultySource]
+
+    @strongroom.hookimpl
+    def strongroom_storages(self) -> list[type[strongroom.Storage]]:
+        return [FaultyFolder]
+
+
+def faulty_registry() -> Registry:
+    """The built-in adapters and these."""
+    registry = Registry.load()
+    registry.add(_Plugin(), Origin("faulty", "strongroom-tests", "0"))
+    return registry
