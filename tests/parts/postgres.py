@@ -142,8 +142,8 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
-        """Stop the server and remove all that it had."""
-        self._stop(signal.SIGINT)
+        """Stop the server, without writing back what goes anyway, and remove all that it had."""
+        self._stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop(self, number: signal.Signals) -> None:

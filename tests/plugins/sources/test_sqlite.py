@@ -367,5 +367,6 @@ def test_names_and_files(tmp_path: Path, around: Surroundings) -> None:
     assert source.file_of("/srv/x.db") == Path("/srv/x.db")
     assert source.beside_name("my.app", "r1") == "my.app_r1.db"
     assert source.beside_name("/srv/x.db", "r1") == "/srv/x_r1.db"
+    assert source.file_of(source.scratch_name("my.app", "r1", tmp_path / "scratch")).parent != tmp_path
     assert source.restored_name("whatever it was") == "my.app"
     assert source.restore_command("a b") == "cat > 'a b.sqlite'"

@@ -1,0 +1,39 @@
+"""docs/sources.md shows the fields that the adapters really have, with their words, bounds and defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import FieldSpec, describe
+from plugins.sources.postgresql import PostgreSQL
+from plugins.sources.sqlite import Sqlite
+from strongroom import Source
+
+PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
+
+
+def row(spec: FieldSpec) -> str:
+    kind = spec.kind if not spec.choices else ", ".join(f"`{choice}`" for choice in spec.choices)
+    if spec.minimum is not None or spec.maximum is not None:
+        kind += f", {spec.minimum:g} to {spec.maximum:g}"
+    if spec.required:
+        default = "**required**"
+    elif spec.default in (None, "", []):
+        default = ""
+    else:
+        default = f"`{str(spec.default).lower() if isinstance(spec.default, bool) else spec.default}`"
+    words = f"{spec.title}. {spec.description}" if spec.description else f"{spec.title}."
+    return f"| `{spec.name}` | {kind} | {words} | {default} |"
+
+
+def table(source: type[Source]) -> str:
+    head = "| key | kind | what | default |\n|---|---|---|---|"
+    return "\n".join([head, *map(row, describe(source.Config))])
+
+
+@pytest.mark.parametrize("source", [Sqlite, PostgreSQL])
+def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
+    wanted = table(source)
+    assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/sources.md should have this table:\n{wanted}"
