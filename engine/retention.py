@@ -77,14 +77,14 @@ class SetBackup:
 
 @dataclass(frozen=True, slots=True)
 class BackupSet:
-    """The backups of one execution at one destination. `created_at` is the run's start, None if unknown.
+    """The backups of one execution at one destination. `created_at` is the run's start.
 
     `complete`: every database of the run is in it. `locked`: one of its backups is. `readable`: all of
-    its sidecars can be read.
+    its sidecars can be read; where they cannot, `created_at` may be when the file was written.
     """
 
     set_id: str
-    created_at: datetime | None
+    created_at: datetime
     complete: bool
     backups: tuple[SetBackup, ...]
     locked: bool = False
@@ -98,12 +98,12 @@ class BackupSet:
     @property
     def trustworthy(self) -> bool:
         """Whether what it says of itself is shown to be true; else it is neither counted nor deleted."""
-        return self.readable and self.created_at is not None and all(b.proven for b in self.backups)
+        return self.readable and all(backup.proven for backup in self.backups)
 
     @property
     def order(self) -> tuple[float, str]:
         """What sets are sorted by: their time, then their ID."""
-        return (self.created_at.timestamp() if self.created_at else float("-inf"), self.set_id)
+        return self.created_at.timestamp(), self.set_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def plan(
     def decide(each: BackupSet) -> Decision:
         if each.locked:
             return Decision(each, True, "locked")
-        if not each.readable or each.created_at is None:
+        if not each.readable:
             return Decision(each, True, "a sidecar of it cannot be read, so it is not deleted")
         if not each.trustworthy:
             return Decision(each, True, "who wrote it is not proven, so it is not deleted")
@@ -253,7 +253,7 @@ _RULE_NAMES = {"keep_last": "last"} | {name: name for name in _PERIODS}
 
 
 def _period(rule: str, each: BackupSet, number: int, zone: tzinfo) -> str:
-    if rule == "keep_last" or each.created_at is None:
+    if rule == "keep_last":
         return str(number)
     return _PERIODS[rule](each.created_at.astimezone(zone))
 
@@ -272,7 +272,7 @@ def _pause(
     if last_seen is not None and now < last_seen - CLOCK_TOLERANCE:
         return f"The clock went back: it says {_text(now, zone)}, and it was {_text(last_seen, zone)} before."
     for each in newest_first:
-        if each.trustworthy and each.created_at is not None and each.created_at > now + CLOCK_TOLERANCE:
+        if each.trustworthy and each.created_at > now + CLOCK_TOLERANCE:
             return (
                 f"The set {each.set_id} is dated {_text(each.created_at, zone)}, which is in the future: "
                 f"the clock says {_text(now, zone)}."

@@ -219,8 +219,9 @@ def test_a_set_with_an_unreadable_sidecar_stays_and_does_not_count() -> None:
     found = planned([ago(0, readable=False), ago(1), ago(2), ago(3)], simple(2))
     assert kept(found) == ["-0", "-1", "-2"]
     assert "cannot be read" in reason(found, "-0")
-    lost = BackupSet("?", None, False, (), readable=False)
-    assert kept(planned([lost, ago(0), ago(1)], simple(1))) == ["-0", "?"]
+    lost = BackupSet("?", NOW + timedelta(days=9), False, (), readable=False)
+    found = planned([lost, ago(0), ago(1)], simple(1))
+    assert kept(found) == ["?", "-0"] and found.paused is None
 
 
 def test_a_set_that_nobody_proves_to_be_ours_stays_and_does_not_count() -> None:
@@ -400,7 +401,7 @@ def any_sets(draw: st.DrawFn) -> list[BackupSet]:
         found.append(
             BackupSet(
                 str(number),
-                at if readable or draw(st.booleans()) else None,
+                at,
                 draw(st.booleans()),
                 backups,
                 locked=draw(st.integers(0, 6)) == 0,
@@ -420,7 +421,7 @@ def test_no_plan_breaks_a_rule_that_must_never_break(
     gone = {each.set_id for each in found.deleted}
     for each in sets:
         if each.set_id in gone:
-            assert not each.locked and each.readable and each.created_at is not None
+            assert not each.locked and each.readable
             assert all(backup.proven for backup in each.backups)
     sure = [each for each in sets if each.trustworthy]
     for name in ("a", "b", "c"):
