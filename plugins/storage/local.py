@@ -105,7 +105,9 @@ class LocalFolder(strongroom.Storage):
         overwrite: bool = False,
     ) -> strongroom.Published:
         parts = names.parts(name)
-        made = self._root(make=True)
+        # The root stays once it is made: a missing one is what an unmounted disk looks like.
+        self._root(make=True)
+        made: _Folders = []
         try:
             with self._errors(name):
                 target = self._place(parts)

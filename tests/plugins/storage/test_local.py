@@ -311,7 +311,7 @@ def test_a_missing_folder_is_made_by_the_first_backup_and_no_listing_of_it_is_em
     assert contents(storage, "a.dump") == b"data"
 
 
-def test_a_failed_first_backup_takes_its_folders_away_again(tmp_path: Path) -> None:
+def test_a_failed_first_backup_leaves_the_chosen_folder_and_nothing_in_it(tmp_path: Path) -> None:
     (tmp_path / "something").write_text("x")
 
     def fail(position: int) -> None:
@@ -321,7 +321,7 @@ def test_a_failed_first_backup_takes_its_folders_away_again(tmp_path: Path) -> N
         opened(tmp_path / "new" / "backups").put(
             "shop/a.dump", HookedReader(MIB, fail), begun=lambda leftover: None
         )
-    assert below(tmp_path) == ["something"]
+    assert below(tmp_path) == ["new", "new/backups", "something"]
 
 
 def assert_refused(path: Path, because: str) -> None:
