@@ -7,10 +7,10 @@ pointed at a destination finds every backup there.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
-from engine.backups import Backup, Problem, Seen, backup_id
+from engine.backups import Backup, Problem, Seen, backup_id, sets_of
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
 from engine.clock import Clock, utc_now
@@ -28,6 +28,7 @@ from engine.errors import (
 from engine.listing import Listing, read_small, size_problem
 from engine.readers import BytesReader
 from engine.records import CachedBackup, Endpoint
+from engine.retention import BackupSet
 from engine.sidecar import MOST_BYTES, SIDECAR_SUFFIX, Sidecar, parse
 from engine.sidefiles import LOCK_SUFFIX, PROOF_SUFFIX, Check, Proof, make_lock
 from engine.signing import Verdict, among
@@ -42,6 +43,7 @@ __all__ = ["Backup", "Catalogue", "Problem", "backup_id"]
 
 Backups = list[Backup]
 Problems = list[Problem]
+Sets = list[BackupSet]
 
 
 class Catalogue:
@@ -100,13 +102,15 @@ class Catalogue:
     def get(self, backup_id: str) -> Backup:
         """The backup of that ID; the destinations are asked when it is not known here.
 
-        Raises `NotFound`, and `SidecarUnreadable` for one whose sidecar cannot be read.
+        Raises `NotFound`, and `SidecarUnreadable` or `SidecarTooNew` for one whose sidecar cannot be read.
         """
         row = self._store.backups.find(backup_id)
         if row is None:
             self.refresh()
             row = self._store.backups.get(backup_id)
         if row.problem:
+            with suppress(SidecarUnreadable):
+                parse(row.sidecar.encode())  # says best what is wrong, a newer version above all
             raise SidecarUnreadable(
                 f"{row.artifact}: {row.problem}",
                 remedy="Use another backup. The artifact may still be whole: standard tools read it.",
@@ -117,6 +121,14 @@ class Catalogue:
         """The backups, as last seen, whose sidecar cannot be read: listed nowhere, and never deleted."""
         place = None if destination is None else self._endpoints.get("destination", destination).id
         return [row for row in self._store.backups.list(destination_id=place) if row.problem]
+
+    def sets(self, job_id: str, destination_id: str, *, refresh: bool = True) -> Sets:
+        """The job's backups at one destination as sets, asked for anew. Raises `StorageError`.
+
+        A sidecar that cannot be read belongs to no set: its job is not known, and it is never deleted.
+        """
+        found = self.list(destination_id, refresh=refresh)
+        return sets_of(backup for backup in found if backup.sidecar.job_id == job_id)
 
     def judge(self, sidecar: Sidecar) -> Verdict:
         """What the sidecar's signature proves, in the light of the job's other backups."""
@@ -173,8 +185,6 @@ class Catalogue:
             reason=reason,
         )
         with self._open(backup) as storage:
-            if not exists(storage, backup.artifact + SIDECAR_SUFFIX):
-                raise self._gone(backup)
             self._put_small(storage, backup, LOCK_SUFFIX, data)
         self._store.backups.set_locked(backup.id, True)
 
@@ -258,7 +268,12 @@ class Catalogue:
         return self._endpoints.open_storage(self._endpoints.get("destination", backup.destination_id))
 
     def _put_small(self, storage: CheckedStorage, backup: Backup, suffix: str, data: bytes) -> None:
-        """Write a small file beside an artifact, in place of the one before; on record while it lasts."""
+        """Write a small file beside an artifact, in place of the one before; on record while it lasts.
+
+        Only where the backup still is: a folder or a bucket that has gone must not come back by it.
+        """
+        if not exists(storage, backup.artifact + SIDECAR_SUFFIX):
+            raise self._gone(backup)
         records: list[int] = []
 
         def begun(leftover: Leftover) -> None:

@@ -67,7 +67,8 @@ class Fetched:
     @property
     def identities(self) -> list[str] | None:
         """The keys at hand, for an artifact that is encrypted; None for one that is not."""
-        return self._keys.identities() if self.sidecar.encryption is not None else None
+        encryption = self.sidecar.encryption
+        return None if encryption is None else self._keys.identities(encryption.recipients)
 
     def raw(self) -> Generator[bytes, None, None]:
         """The artifact as it is stored."""
