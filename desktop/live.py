@@ -45,6 +45,15 @@ STAGES_OF: dict[str, tuple[Stage, ...]] = {
     "retention": (Stage.INITIALIZE, Stage.RETENTION),
 }
 
+CARRIERS = {
+    Stage.COMPRESS: Stage.DUMP,
+    Stage.ENCRYPT: Stage.DUMP,
+    Stage.VERIFY: Stage.UPLOAD,
+}
+"""Stages that work on the bytes of another one as they pass; they need not tell of themselves."""
+AFTERWARDS = (Stage.COMPLETION, Stage.RETENTION)
+"""Stages that run however the others ended."""
+
 _RESULTS = {
     Status.SUCCESS: DestinationState.SUCCESS,
     Status.FAILED: DestinationState.FAILED,
@@ -58,7 +67,7 @@ class StageState:
     """One stage of the strip."""
 
     state: str = "waiting"
-    """`waiting`, `active`, `done`, `failed` or `skipped`."""
+    """`waiting`, `active`, `done`, `partial`, `failed`, `stopped` or `skipped`."""
     detail: str = ""
     seconds: float | None = None
 
@@ -160,19 +169,16 @@ class LiveRun:
         self.speed, self.seconds_left = 0.0, None
         if status in (Status.SUCCESS, Status.PARTIAL):
             self.percent = 100.0
-        good = status in (Status.SUCCESS, Status.PARTIAL)
-        for stage in self.stages.values():
-            if stage.state == "active":
-                stage.state = "done" if good else "failed"
-        if not good:
-            self._mark_failed()
+        reached = [its for its in self.order if its in self.stages and its not in AFTERWARDS]
+        _settle_stages(self, reached)
         self.stage = None
 
-    def _mark_failed(self) -> None:
-        """A stage that ended with an error is over too; its log says that it failed."""
-        for entry in self.log:
-            if entry.level is LogLevel.ERROR and entry.stage in self.stages:
-                self.stages[entry.stage].state = "failed"
+    def state_of(self, stage: Stage) -> StageState:
+        """The state of a stage; what runs inside another one's stream shares its state."""
+        if stage in self.stages:
+            return self.stages[stage]
+        carrier = self.stages.get(CARRIERS.get(stage, stage))
+        return StageState(carrier.state) if carrier is not None else StageState()
 
     @property
     def order(self) -> tuple[Stage, ...]:
@@ -212,23 +218,38 @@ def from_record(execution: Execution, log: Sequence[LogEntry] = ()) -> LiveRun:
 
 def _stages_of_record(run: LiveRun, execution: Execution) -> None:
     """The store keeps the present stage and the log; what stands before in the order is done."""
-    seen: dict[Stage, datetime] = {}
-    for entry in run.log:
-        seen.setdefault(entry.stage, entry.at)
+    seen = {entry.stage for entry in run.log}
+    order = run.order
     present = next((stage for stage in Stage if stage.value == execution.stage), None)
-    order = STAGES_OF.get(execution.kind, RUN_STAGES)
+    if not execution.status.ended:
+        before = order[: order.index(present)] if present in order else ()
+        run.stages = {stage: StageState("done") for stage in order if stage in before or stage in seen}
+        if present is not None:
+            run.stages[present] = StageState("active")
+        run.stage = present
+        return
     good = execution.status in (Status.SUCCESS, Status.PARTIAL)
-    active = None if execution.status.ended else present
-    before = order[: order.index(present)] if present in order else ()
-    for stage in order:
-        if stage is active:
-            run.stages[stage] = StageState("active")
-        elif not good and execution.status.ended and stage is present:
-            run.stages[stage] = StageState("failed")
-        elif stage in seen or stage in before or (good and not seen):
-            run.stages[stage] = StageState("done")
-        elif good:
-            run.stages[stage] = StageState("skipped")
-    run.stage = active
-    if execution.status in (Status.FAILED, Status.CANCELLED):
-        run._mark_failed()
+    run.stages = {stage: StageState("done") for stage in order if stage in seen or good}
+    if good and Stage.RETENTION in order and Stage.RETENTION not in seen:
+        run.stages[Stage.RETENTION] = StageState("skipped")
+    reached = [stage for stage in order if stage in seen and stage not in AFTERWARDS]
+    if not good and reached:  # what carries no log of its own was passed on the way
+        for stage in order[: order.index(reached[-1])]:
+            run.stages.setdefault(stage, StageState("done"))
+    _settle_stages(run, reached or list(order[:1]))
+
+
+def _settle_stages(run: LiveRun, reached: Sequence[Stage]) -> None:
+    """Say of an ended run which stage failed or was stopped: never a check for what was not done."""
+    for state in run.stages.values():
+        if state.state == "active":
+            state.state = "done"
+    wrong = [its for its in reached if any(e.stage is its and e.level is LogLevel.ERROR for e in run.log)]
+    if run.status is Status.PARTIAL:
+        for stage in wrong:
+            run.stages[stage].state = "partial"
+    elif run.status in (Status.FAILED, Status.CANCELLED) and reached:
+        where = wrong[0] if wrong and run.status is Status.FAILED else reached[-1]
+        run.stages[where] = StageState("failed" if run.status is Status.FAILED else "stopped")
+        for stage in reached[reached.index(where) + 1 :]:
+            run.stages[stage] = StageState("waiting")

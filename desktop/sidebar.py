@@ -21,7 +21,7 @@ class PageButton(QToolButton):
         self.count: int | None = None
         self.setCheckable(True)
         self.setAutoExclusive(False)
-        self.setText(title)
+        self.setText(f"  {title}")  # the only gap between icon and text that a style sheet allows
         self.setAccessibleName(title)
         self.setFixedHeight(Size.CONTROL + 2)
         self.setIconSize(QSize(Size.ICON, Size.ICON))

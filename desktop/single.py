@@ -64,7 +64,8 @@ class SingleInstance(QObject):
         self._lock.unlock()
 
     def _connected(self) -> None:
-        while (socket := self._server.nextPendingConnection()) is not None:
+        while self._server.hasPendingConnections():
+            socket = self._server.nextPendingConnection()
             self._sockets.append(socket)
             socket.readyRead.connect(self._read)
             socket.disconnected.connect(self._forget)

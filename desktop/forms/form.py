@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.forms.inputs import Field, Input, SecretInput, input_for
 from desktop.theme import Size
-from desktop.widgets import button
+from desktop.widgets import button, row
 from engine.config import AdapterConfig, FieldSpec, describe, field_errors
 
 _STAND_IN = "a secret that is stored"
@@ -49,7 +49,7 @@ class FieldForm(QWidget):
             (folded if spec.advanced else layout).addWidget(its)
         self._fold = button("More settings", self._toggle, kind="link")
         if folded.count():
-            layout.addWidget(self._fold)
+            layout.addLayout(row(self._fold, 1))
             layout.addWidget(self._folded)
         else:
             self._fold.hide()

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.theme import Size, theme
-from desktop.widgets import button, label, repolish, set_ink
+from desktop.widgets import button, label, repolish, row, set_ink
 from engine.config import FieldSpec
 
 LARGEST = 2**31 - 1
@@ -324,7 +324,10 @@ class Field(QWidget):
             self.name.setText("")
         right = QVBoxLayout()
         right.setSpacing(Size.GRID - 1)
-        right.addWidget(its)
+        if its.maximumWidth() < self.maximumWidth():  # without this, the whole row would be as narrow
+            right.addLayout(row(its, 1))
+        else:
+            right.addWidget(its)
         right.addWidget(self.error)
         if description:
             self.about = label(description, "caption", muted=True, wrap=True)

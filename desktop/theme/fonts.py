@@ -9,12 +9,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from desktop.theme.tokens import Type
 
-Role = Literal["body", "caption", "strong", "card", "detail", "page", "figure", "mono"]
+Role = Literal["body", "caption", "strong", "card", "detail", "page", "figure", "mono", "chip"]
 
 _SIZES: dict[Role, tuple[int, int]] = {
     "body": (Type.BODY, QFont.Weight.Normal),
     "caption": (Type.CAPTION, QFont.Weight.Normal),
     "strong": (Type.BODY, Type.BOLD),
+    "chip": (Type.CAPTION, Type.BOLD),
     "card": (Type.CAPTION + 1, Type.BOLD),
     "detail": (Type.DETAIL, Type.BOLD),
     "page": (Type.PAGE, Type.BOLD),

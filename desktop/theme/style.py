@@ -12,8 +12,6 @@ def style_sheet(p: Palette, icons: dict[str, str]) -> str:
     r, grid = Size.RADIUS, Size.GRID
     tones = "".join(
         f"""
-QLabel[chip="{tone}"] {{ background: {p.tint(tone)}; color: {p.ink(tone)};
-  border-radius: {Size.CHIP_RADIUS}px; padding: 1px {grid * 2}px 2px {grid * 2}px; }}
 QLabel[ink="{tone}"] {{ color: {p.ink(tone)}; }}
 """
         for tone in _TONES
@@ -60,10 +58,14 @@ QPushButton[kind="danger-primary"] {{ background: {p.bad}; border-color: {p.bad}
 QPushButton[kind="danger-primary"]:disabled {{ background: {p.track}; border-color: {p.track};
   color: {p.muted}; }}
 QPushButton[kind="danger-primary"]:focus {{ border: {Size.FOCUS}px solid {p.text}; }}
-QPushButton[kind="link"] {{ background: transparent; border: 1px solid transparent; color: {p.accent_ink};
+QPushButton[kind="link"], QPushButton[kind="danger-link"] {{
+  background: transparent; border: 1px solid transparent; color: {p.accent_ink};
   padding: 0 {grid}px; min-height: {grid * 5}px; }}
-QPushButton[kind="link"]:hover {{ color: {p.text}; }}
-QPushButton[kind="link"]:focus {{ border: 1px solid {p.accent}; padding: 0 {grid}px; }}
+QPushButton[kind="link"]:hover, QPushButton[kind="danger-link"]:hover {{ color: {p.text}; }}
+QPushButton[kind="danger-link"] {{ color: {p.bad_ink}; }}
+QPushButton[kind="link"]:disabled, QPushButton[kind="danger-link"]:disabled {{ color: {p.faint}; }}
+QPushButton[kind="link"]:focus, QPushButton[kind="danger-link"]:focus {{
+  border: 1px solid {p.accent}; padding: 0 {grid}px; }}
 QPushButton::menu-indicator {{ width: 0; }}
 
 QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {p.panel};
@@ -76,6 +78,12 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
 QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled {{ color: {p.muted}; background: {p.window}; }}
 QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"], QSpinBox[wrong="true"], QComboBox[wrong="true"]
   {{ border: 1px solid {p.bad}; }}
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; padding: 0; margin: 0; min-height: 0;
+  background: transparent; }}
+QSpinBox {{ padding-left: {grid + 2}px; padding-right: {grid * 5}px; }}
+QComboBox[kind="quiet"] {{ border: 1px solid transparent; background: transparent; color: {p.muted};
+  min-height: {grid * 5}px; }}
+QComboBox[kind="quiet"]:focus {{ border: 1px solid {p.accent}; }}
 #search {{ background: {p.window}; }}
 QComboBox::drop-down {{ border: none; width: {grid * 6}px; }}
 QComboBox::down-arrow {{ image: url("{icons["chevron-down"]}"); width: 12px; height: 12px; }}

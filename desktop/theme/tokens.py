@@ -150,7 +150,7 @@ class Size:
     CARD_PADDING = 16
     RADIUS = 6
     CARD_RADIUS = 8
-    CHIP_RADIUS = 9
+    CHIP = 20
     LINE = 1
     FOCUS = 2
     BAR = 6

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
@@ -28,8 +29,10 @@ from desktop.widgets import (
     Notice,
     RecordTable,
     StateChip,
+    ValueLabel,
     button,
     label,
+    listing,
     row,
     scrolled,
 )
@@ -72,13 +75,7 @@ class BackupsView(View):
         self.empty = EmptyState(
             "backups", "No backup yet", "When a job has run, its backups are listed here, from every place."
         )
-        left = QWidget()
-        left.setObjectName("listing")
-        beside = QVBoxLayout(left)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.setSpacing(0)
-        beside.addLayout(top)
-        beside.addWidget(self.table, 1)
+        left = listing(top, self.table)
         both = QWidget()
         line = QHBoxLayout(both)
         line.setContentsMargins(0, 0, 0, 0)
@@ -104,20 +101,31 @@ class BackupsView(View):
         self.about_label = label("", muted=True, wrap=True)
         self.restore_button = button("Restore…", self.restore, kind="primary")
         self.verify_button = button("Verify", self.verify, tip="Read it all and decode it (Ctrl+R)")
-        self.lock_button = button("Lock", self.lock, tip="Keep it from retention and from being deleted")
-        self.delete_button = button("Delete", self.delete, kind="danger")
+        self.drill_button = button("Drill", self.drill, tip="Restore it into a scratch database and compare")
+        self.lock_button = button(
+            "Lock", self.lock, kind="link", tip="Keep it from retention and from being deleted"
+        )
+        self.delete_button = button("Delete", self.delete, kind="danger-link")
+        self._verbs = (
+            self.restore_button,
+            self.verify_button,
+            self.drill_button,
+            self.lock_button,
+            self.delete_button,
+        )
         self.proof_chip = StateChip()
         self.proof_text = label("", "caption", muted=True, wrap=True)
         self.proof_facts = KeyValueGrid()
         proof = Card("Proof")
-        line = row(self.proof_chip)
+        line = row()
+        line.addWidget(self.proof_chip, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.proof_text, 1)
         proof.add(line)
         proof.add(self.proof_facts)
         self.facts = KeyValueGrid()
         facts = Card("This backup")
         facts.add(self.facts)
-        self.command = label("", "mono", wrap=True)
+        self.command = ValueLabel("", "mono")
         self.command.setObjectName("command")
         without = Card(
             "Without Strongroom",
@@ -131,9 +139,8 @@ class BackupsView(View):
         head.addWidget(self.name_label)
         head.addWidget(self.about_label)
         inside.addLayout(head)
-        inside.addLayout(
-            row(self.restore_button, self.verify_button, self.lock_button, self.delete_button, 1)
-        )
+        inside.addLayout(row(self.restore_button, self.verify_button, self.drill_button, 1))
+        inside.addLayout(row(self.lock_button, self.delete_button, 1))
         for card in (proof, facts, without):
             inside.addWidget(card)
         inside.addStretch(1)
@@ -222,7 +229,7 @@ class BackupsView(View):
 
     def _show_chosen(self, chosen: Backup | None) -> None:
         self._shown = chosen
-        for its in (self.restore_button, self.verify_button, self.lock_button, self.delete_button):
+        for its in self._verbs:
             its.setEnabled(chosen is not None)
         if self.side is not None:
             self.side.setVisible(chosen is not None)
@@ -259,7 +266,7 @@ class BackupsView(View):
         )
         self.lock_button.setText("Unlock" if chosen.locked else "Lock")
         self.delete_button.setEnabled(not chosen.locked)
-        self.command.setText(sidecar.restore_hint)
+        self.command.show_value(sidecar.restore_hint)
 
     # --------------------------------------------------------------------------------------- doing
 
@@ -280,6 +287,12 @@ class BackupsView(View):
             self.session.ask(
                 self, lambda workspace: workspace.verify([its], "decode"), self.navigator.open_execution
             )
+
+    def drill(self) -> None:
+        """Restore the chosen backup into a scratch database, compare, and drop it."""
+        if self._shown is not None:
+            its = self._shown.id
+            self.session.ask(self, lambda workspace: workspace.drill([its]), self.navigator.open_execution)
 
     def verify_all(self) -> None:
         """Compare the checksum of every backup everywhere."""
@@ -327,5 +340,5 @@ class BackupsView(View):
         self.problem.show_problem(problem)
 
     def _copy_command(self) -> None:
-        QGuiApplication.clipboard().setText(self.command.text())
+        QGuiApplication.clipboard().setText(self.command.value)
         self.navigator.say("The commands are on the clipboard.")

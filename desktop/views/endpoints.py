@@ -25,6 +25,7 @@ from desktop.widgets import (
     StateChip,
     button,
     label,
+    listing,
     row,
     scrolled,
 )
@@ -85,21 +86,21 @@ class EndpointsView(View):
         self.new_button = button(self.new_text, self.new, kind="primary", icon="plus", tip="Ctrl+N")
         self.add_tool(self.new_button)
         self.empty = EmptyState(
-            self.icon, self.empty_title, self.empty_text, button(self.new_text, self.new, kind="primary")
+            self.icon, self.empty_title, self.empty_text, button(f"Make the first {self.kind}", self.new)
         )
-        listing = QWidget()
-        listing.setObjectName("listing")
-        self.stack = QStackedLayout(listing)
+        page = QWidget()
+        page.setObjectName("listing")
+        self.stack = QStackedLayout(page)
         both = QWidget()
         line = QHBoxLayout(both)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(0)
-        line.addWidget(self.table, 1)
+        line.addWidget(listing(self.table), 1)
         self.side = side = self._side()
         line.addWidget(side)
         self.stack.addWidget(both)
         self.stack.addWidget(self.empty)
-        self.body.addWidget(listing, 1)
+        self.body.addWidget(page, 1)
         self.table.chosen.connect(self._show_chosen)
         self.table.opened.connect(lambda its: self.edit())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from desktop import words
 from desktop.follow import Follower
 from desktop.live import LiveRun
+from desktop.models.executions import subject
 from desktop.navigation import Navigator
 from desktop.views.base import View
 from desktop.views.run_panel import RunPanel
@@ -75,11 +76,13 @@ class ExecutionView(View):
 
     def _show_record(self, execution: Execution) -> None:
         what = words.KINDS.get(execution.kind, execution.kind)
-        of = f" of {execution.job_name}" if execution.job_name else ""
-        self.heading.setText(f"#{execution.seq} {what}{of}")
+        about = subject(execution, self.session.snapshot)
+        between = " " if about.startswith("into ") else " of "
+        self.heading.setText(f"#{execution.seq} {what}{between}{about}")
         self.setAccessibleName(self.heading.text())
         self._job_id = execution.job_id or ""
         self.job_button.setVisible(self.session.snapshot.job(self._job_id) is not None)
+        self.panel.show_job(self.session.snapshot.job(self._job_id) if execution.kind == "run" else None)
         self.facts.show_facts(execution_facts(execution))
 
     def _missing(self, problem: Problem) -> None:

@@ -76,6 +76,7 @@ class JobView(View):
             return
         self.heading.setText(job.name)
         self.setAccessibleName(f"Job {job.name}")
+        self.panel.show_job(job)
         active, last = snapshot.active.get(job.id), snapshot.last.get(job.id)
         newest = active or last
         self.facts.show_facts(job_facts(job, snapshot))

@@ -14,7 +14,7 @@ from desktop.models.records import Column, RecordsModel
 from desktop.navigation import Navigator
 from desktop.snapshot import Snapshot
 from desktop.views.base import View
-from desktop.widgets import EmptyState, RecordTable, button
+from desktop.widgets import EmptyState, RecordTable, button, listing
 from desktop.words import State
 from engine.clock import utc_now
 from engine.records import Execution, Job
@@ -101,12 +101,12 @@ class JobsView(View):
             "jobs",
             "No job yet",
             "A job says what to back up, where to, and when. It needs a source and a destination.",
-            button("Make the first job", self.new, kind="primary"),
+            button("Make the first job", self.new),
         )
         page = QWidget()
         page.setObjectName("listing")
         self.stack = QStackedLayout(page)
-        self.stack.addWidget(self.table)
+        self.stack.addWidget(listing(self.table))
         self.stack.addWidget(self.empty)
         self.body.addWidget(page, 1)
         self.table.opened.connect(lambda row: navigator.open_job(row.job.id))

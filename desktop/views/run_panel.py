@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
@@ -13,7 +13,9 @@ from desktop.session import Session
 from desktop.theme import Size, Tone
 from desktop.widgets import Bar, Card, ErrorPanel, LogView, ProgressRow, StageStrip, button, label
 from desktop.worker import Problem
-from engine.events import DestinationState, LogEntry, LogLevel, Status
+from engine.clock import utc_now
+from engine.events import DestinationState, LogEntry, LogLevel, Stage, Status
+from engine.records import Job
 
 _TONES: dict[Status, Tone] = {
     Status.PENDING: "quiet",
@@ -49,6 +51,7 @@ class RunPanel(QWidget):
         self.log.setMinimumHeight(LOG_HEIGHT)
         self.level = QComboBox()
         self.level.setAccessibleName("Which lines of the log")
+        self.level.setProperty("kind", "quiet")
         self.level.addItem("All lines", None)
         self.level.addItem("Warnings and errors", "loud")
         self.level.currentIndexChanged.connect(lambda _: self._show_log())
@@ -63,6 +66,7 @@ class RunPanel(QWidget):
         log_card.add(self.log, 1)
         self._entries: list[LogEntry] = []
         self.state = Status.PENDING
+        self.unneeded: frozenset[Stage] = frozenset()
         middle = QHBoxLayout()
         middle.setSpacing(Size.CARD_GAP)
         middle.addWidget(self.progress, 3)
@@ -82,19 +86,30 @@ class RunPanel(QWidget):
         self.state = run.status
         self.strip.show_order(run.order)
         for stage in run.order:
-            state = run.stages.get(stage)
-            if state is None:
-                skipped = run.status in (Status.SUCCESS, Status.PARTIAL)
-                self.strip.show_stage(stage, "skipped" if skipped else "waiting")
-            else:
-                self.strip.show_stage(stage, state.state, state.detail, state.seconds)
+            state = run.state_of(stage)
+            its = "skipped" if stage in self.unneeded and state.state != "failed" else state.state
+            self.strip.show_stage(stage, its, state.detail, state.seconds)
         running = run.status is Status.RUNNING
         unknown = running and run.percent is None
         self.bar.show_percent(None if unknown else run.percent or 0.0, _TONES[run.status])
         self.figures.setText(figures(run))
+        ended = run.status.ended and run.finished_at is not None
+        self.progress.title.setText(f"Ended {words.ago(run.finished_at, utc_now())}" if ended else "Progress")
+        self.progress.title.setToolTip(words.exact(run.finished_at))
         self._show_destinations(run)
         failed = run.status in (Status.FAILED, Status.PARTIAL) and bool(run.error)
         self.error.show_problem(Problem(run.error, run.remedy) if failed else None)
+
+    def show_job(self, job: Job | None) -> None:
+        """Leave out the stages that this job does not need."""
+        unneeded = set()
+        if job is not None and job.compression == "none":
+            unneeded.add(Stage.COMPRESS)
+        if job is not None and job.encryption == "none":
+            unneeded.add(Stage.ENCRYPT)
+        if job is not None and all(_keeps_all(its.retention) for its in job.destinations):
+            unneeded.add(Stage.RETENTION)
+        self.unneeded = frozenset(unneeded)
 
     def show_nothing(self) -> None:
         """There is no execution (yet)."""
@@ -146,6 +161,10 @@ class RunPanel(QWidget):
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.fileSelected.connect(lambda path: save_text(self._session, self, path, text))
         dialog.open()
+
+
+def _keeps_all(retention: Mapping[str, object]) -> bool:
+    return str(retention.get("mode", "none")).lower() == "none"
 
 
 def save_text(session: Session, owner: QWidget, path: str, text: str) -> None:

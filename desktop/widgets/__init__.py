@@ -7,6 +7,7 @@ from desktop.widgets.basic import (
     clear,
     column,
     label,
+    listing,
     repolish,
     row,
     rule,
@@ -20,6 +21,7 @@ from desktop.widgets.notices import EmptyState, ErrorPanel, Notice, Toast
 from desktop.widgets.progress import Bar, ProgressRow
 from desktop.widgets.stages import StageStrip
 from desktop.widgets.table import RecordTable
+from desktop.widgets.value import ValueLabel
 
 __all__ = [
     "Bar",
@@ -34,10 +36,12 @@ __all__ = [
     "StageStrip",
     "StateChip",
     "Toast",
+    "ValueLabel",
     "button",
     "clear",
     "column",
     "label",
+    "listing",
     "repolish",
     "row",
     "rule",

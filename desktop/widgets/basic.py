@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from desktop.theme import Role, Size, Tone, set_role, theme
 
 BoxT = TypeVar("BoxT", QVBoxLayout, QHBoxLayout)
-ButtonKind = Literal["plain", "primary", "danger", "danger-primary", "link"]
+ButtonKind = Literal["plain", "primary", "danger", "danger-primary", "link", "danger-link"]
 
 
 def label(text: str = "", role: Role = "body", *, muted: bool = False, wrap: bool = False) -> QLabel:
@@ -99,6 +99,7 @@ def tint_button(its: QPushButton, icon: str, kind: ButtonKind) -> None:
         "danger": p.bad_ink,
         "danger-primary": p.on_bad,
         "link": p.accent_ink,
+        "danger-link": p.bad_ink,
     }[kind]
     its.setIcon(theme().icons.icon(icon, colour, Size.ICON))
     its.setIconSize(QSize(Size.ICON, Size.ICON))
@@ -150,6 +151,16 @@ def scrolled(content: QLayout, margin: int = Size.MARGIN) -> QScrollArea:
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     area.setWidget(inner)
     return area
+
+
+def listing(*items: QWidget | QLayout) -> QWidget:
+    """The surface that a list stands on, with the page's margin at its sides."""
+    made = QWidget()
+    made.setObjectName("listing")
+    inner = column(*items, gap=0)
+    inner.setContentsMargins(Size.MARGIN - Size.GAP, 0, Size.MARGIN - Size.GAP, 0)
+    made.setLayout(inner)
+    return made
 
 
 def clear(layout: QLayout) -> None:

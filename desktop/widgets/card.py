@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLayout, QVBoxLayout, QWidget
 
 from desktop.theme import Size
 from desktop.widgets.basic import clear, label, row
+from desktop.widgets.value import ValueLabel
 
 
 class Card(QFrame):
@@ -46,7 +47,7 @@ class KeyValueGrid(QWidget):
         self._grid.setColumnMinimumWidth(0, column)
         self._grid.setColumnStretch(1, 1)
         self._names: tuple[str, ...] = ()
-        self._values: dict[str, QLabel] = {}
+        self._values: dict[str, ValueLabel] = {}
         self.show_facts(facts)
 
     def show_facts(self, facts: Sequence[tuple[str, str] | tuple[str, str, str]]) -> None:
@@ -58,20 +59,17 @@ class KeyValueGrid(QWidget):
             for at, name in enumerate(names):
                 key = label(name, muted=True)
                 key.setAlignment(Qt.AlignmentFlag.AlignTop)
-                value = label(wrap=True)
+                value = ValueLabel()
                 value.setAlignment(Qt.AlignmentFlag.AlignTop)
-                value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 value.setAccessibleName(name)
                 self._grid.addWidget(key, at, 0)
                 self._grid.addWidget(value, at, 1)
                 self._values[name] = value
         for fact in facts:
             value = self._values[fact[0]]
-            if value.text() != fact[1]:
-                value.setText(fact[1])
-                value.setAccessibleDescription(fact[1])
+            value.show_value(fact[1])
             value.setToolTip(fact[2] if len(fact) > 2 else "")
 
     def value(self, name: str) -> str:
         """The value of a fact that is shown."""
-        return self._values[name].text()
+        return self._values[name].value

@@ -17,13 +17,15 @@ _SAID = {
     "waiting": "not yet",
     "active": "under way",
     "done": "done",
+    "partial": "partly failed",
     "failed": "failed",
+    "stopped": "stopped",
     "skipped": "not needed",
 }
 
 
 class StageDot(QWidget):
-    """The sign of a stage: a ring, a dot, a check, a cross, a dash."""
+    """The sign of a stage: a ring, a dot, a check, a cross, an exclamation mark, a square, a dash."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +34,7 @@ class StageDot(QWidget):
         theme().changed.connect(self.update)
 
     def show_state(self, state: str) -> None:
-        """Show one of `waiting`, `active`, `done`, `failed`, `skipped`."""
+        """Show one of the states of a `StageState`."""
         if state != self.state:
             self.state = state
             self.update()
@@ -56,6 +58,14 @@ class StageDot(QWidget):
             painter.setPen(_pen(p.bad))
             painter.drawLine(box.topLeft(), box.bottomRight())
             painter.drawLine(box.topRight(), box.bottomLeft())
+        elif self.state == "partial":
+            painter.setPen(_pen(p.risk))
+            painter.drawLine(QPointF(mid.x() + 0.5, box.top()), QPointF(mid.x() + 0.5, mid.y() + 1.5))
+            painter.drawPoint(QPointF(mid.x() + 0.5, box.bottom() + 0.5))
+        elif self.state == "stopped":
+            painter.setPen(_pen(p.muted))
+            painter.setBrush(QColor(p.muted))
+            painter.drawRect(box.adjusted(2, 2, -2, -2))
         elif self.state == "skipped":
             painter.setPen(_pen(p.faint))
             painter.drawLine(box.left() + 1, mid.y(), box.right() - 1, mid.y())
@@ -88,8 +98,7 @@ class _StageCell(QWidget):
 
     def show_state(self, state: str, detail: str, seconds: float | None) -> None:
         self.dot.show_state(state)
-        short = duration(seconds) if seconds is not None else ("…" if state == "active" else "")
-        _set(self.detail, short)
+        _set(self.detail, duration(seconds) if seconds is not None else ("…" if state == "active" else ""))
         said = f"{self._word}: {_SAID.get(state, state)}"
         tip = f"{said}. {detail}" if detail else said
         self.setToolTip(tip)
@@ -129,6 +138,9 @@ class StageStrip(QWidget):
         """Show the state of one stage of the order."""
         if stage in self._cells:
             self._cells[stage].show_state(state, detail, seconds)
+            timed = any(cell.detail.text() for cell in self._cells.values())
+            for cell in self._cells.values():
+                cell.detail.setVisible(timed)
 
     def state_of(self, stage: Stage) -> str:
         """The state that a stage shows."""

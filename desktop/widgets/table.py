@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from desktop.models.records import MUTED_ROLE, RECORD_ROLE, SORT_ROLE, STATE_ROLE, RecordsModel
 from desktop.theme import Size, font, set_role, theme
+from desktop.widgets.chip import paint_chip
 from desktop.words import State
 
 R = TypeVar("R")
@@ -51,7 +52,7 @@ class _Cells(QStyledItemDelegate):
         inner = box.adjusted(Size.GAP, 0, -Size.GAP, -Size.LINE)
         state = index.data(STATE_ROLE)
         if isinstance(state, State):
-            _chip(painter, inner, state)
+            paint_chip(painter, QRectF(inner), state)
         else:
             its = font("body")
             painter.setFont(its)
@@ -61,23 +62,6 @@ class _Cells(QStyledItemDelegate):
             )
             painter.drawText(inner, index.data(Qt.ItemDataRole.TextAlignmentRole), text)
         painter.restore()
-
-
-def _chip(painter: QPainter, box: Any, state: State) -> None:
-    p = theme().palette
-    its = font("card")
-    its.setPixelSize(its.pixelSize() - 1)
-    metrics = QFontMetrics(its)
-    text = metrics.elidedText(state.text, Qt.TextElideMode.ElideRight, box.width() - 2 * Size.GAP)
-    width, height = metrics.horizontalAdvance(text) + 2 * Size.GAP, metrics.height() + 5
-    shape = QRectF(box.x(), box.center().y() - height / 2 + 1, width, height)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(p.tint(state.tone)))
-    painter.drawRoundedRect(shape, height / 2, height / 2)
-    painter.setFont(its)
-    painter.setPen(QColor(p.ink(state.tone)))
-    painter.drawText(shape, Qt.AlignmentFlag.AlignCenter, text)
 
 
 class _Search(QSortFilterProxyModel):

@@ -78,7 +78,7 @@ class Driver:
 
     def click(self, widget: QWidget) -> None:
         """Click the middle of a widget that is to be seen and can be used."""
-        assert widget.isVisible(), f"{widget.accessibleName() or widget} is not to be seen"
+        self.until(widget.isVisible)
         assert widget.isEnabled(), f"{widget.accessibleName() or widget} cannot be used"
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
 
