@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from engine.cancellation import CancelToken
 from engine.errors import StrongroomError
 from engine.ownership import Lock
 from engine.records import ExecutionKind, Job
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +36,13 @@ class Entry:
     deadline: float | None = None
     failure: StrongroomError | None = None
     done: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self, reason: str, failure: StrongroomError | None = None) -> None:
+        """Cancel its token. A callback's trouble is logged: it is not that of whoever cancels."""
+        try:
+            self.token.cancel(reason, failure=failure)
+        except Exception:
+            _log.exception("stopping the execution %s met an error", self.id)
 
     @property
     def time_limit(self) -> int | None:
@@ -93,11 +103,13 @@ class Entries:
 
     def drop(self, entry: Entry) -> None:
         """The queue has done with the entry: its lock is free, and who waits for it goes on."""
-        entry.lock.release()
-        with self.changed:
-            self._entries.pop(entry.id, None)
-            entry.done.set()
-            self.changed.notify_all()
+        try:
+            entry.lock.release()
+        finally:
+            with self.changed:
+                self._entries.pop(entry.id, None)
+                entry.done.set()
+                self.changed.notify_all()
 
     def stop(self) -> None:
         """Let the threads of the queue end."""

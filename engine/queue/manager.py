@@ -208,7 +208,7 @@ class QueueManager:
                 self._entries.drop(entry)
             return True
         if entry is not None:
-            entry.token.cancel(reason)
+            entry.stop(reason)
             return True
         if self._store.claims.request_cancel(execution.id) is not Status.RUNNING:
             return False

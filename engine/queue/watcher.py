@@ -66,12 +66,7 @@ class Watcher:
     def _stop(self, entry: Entry, reason: str, failure: StrongroomError | None = None) -> None:
         if entry.token.cancelled:
             return
-
-        def stop() -> None:
-            try:
-                entry.token.cancel(reason, failure=failure)
-            except Exception:  # a callback's trouble is not the queue's
-                _log.exception("stopping the execution %s met an error", entry.id)
-
         # On a thread of its own: a callback that ends a process may take seconds.
-        threading.Thread(target=stop, name="strongroom-stop", daemon=True).start()
+        threading.Thread(
+            target=entry.stop, args=(reason, failure), name="strongroom-stop", daemon=True
+        ).start()

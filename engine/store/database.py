@@ -37,8 +37,8 @@ INSTALLATION_ID = "installationId"
 class Store:
     """The repositories of one installation. Safe to use from any thread; frozen values go in and out.
 
-    with Store.open(home.database) as store:
-        store.jobs.list()
+    Opening makes the file, or brings it to the newest schema. Raises `StoreError` for a file that is
+    newer than this version, damaged, or somebody else's. Use it in a `with` block, or call `close`.
     """
 
     def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
@@ -125,6 +125,7 @@ class Store:
                 with engine.begin() as connection:
                     schema.create(connection)
             else:
+                schema.keep_copy(engine, self.path, revision)
                 schema.upgrade(engine)
 
 

@@ -71,6 +71,18 @@ def create(connection: Connection) -> None:
     connection.exec_driver_sql("INSERT INTO alembic_version (version_num) VALUES (?)", (NEWEST,))
 
 
+def keep_copy(engine: Engine, path: Path, revision: str) -> Path:
+    """Copy the file as it is at its old `revision`, for whoever goes back to the older Strongroom."""
+    copy = path.with_name(f"{path.name}.{revision}")
+    copy.unlink(missing_ok=True)  # of an upgrade that did not end
+    make_private_file(copy)
+    with engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute("VACUUM INTO ?", (str(copy),))
+        cursor.close()
+    return copy
+
+
 def upgrade(engine: Engine, to: str = "head") -> None:
     """Run the missing migrations in one transaction: all of them count, or none.
 

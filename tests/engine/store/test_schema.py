@@ -24,6 +24,7 @@ from engine.store import schema
 from engine.store.database import Store
 from engine.store.models import Base
 from engine.store.sessions import make_engine
+from tests.parts.stores import add_job
 
 MIGRATIONS = Path(schema.__file__).with_name("migrations")
 
@@ -93,6 +94,7 @@ def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch:
     with Store(path) as store:
         store.settings.set("maxConcurrentJobs", 4)
         made = store.installation_id
+        job = add_job(store)
     folder = tmp_path / "newer"
     (folder / "migrations").mkdir(parents=True)
     (folder / "migrations" / "versions").mkdir()
@@ -104,6 +106,8 @@ def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch:
         "def upgrade():\n"
         "    with op.batch_alter_table('sources', recreate='always') as table:\n"
         "        table.add_column(sa.Column('colour', sa.String(), nullable=True))\n"
+        "    with op.batch_alter_table('jobs', recreate='always') as table:\n"
+        "        table.add_column(sa.Column('colour', sa.String(), nullable=True))\n"
     )
     monkeypatch.setattr(schema, "__file__", str(folder / "schema.py"))
     monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
@@ -111,7 +115,12 @@ def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch:
     with Store(path) as store:
         assert store.settings.get("maxConcurrentJobs") == 4
         assert store.installation_id == made
+        assert store.jobs.list() == [job], "rebuilding a table took the rows that refer to it"
     assert "colour" in shape(path)["sources"]["columns"]
+    # The old file is kept, for whoever goes back to the older program.
+    copy = path.with_name("strongroom.db.0001")
+    assert "colour" not in shape(copy)["sources"]["columns"]
+    assert os.name != "posix" or stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
