@@ -176,7 +176,7 @@ def check_keys(store: Store) -> Iterator[Finding]:
             "keys",
             State.ERROR,
             f"jobs use the key {name}, which is not there",
-            f"`strongroom keys new {name}`",
+            f"`strongroom keys new {name}` makes it.",
         )
     for key in keys:
         if key.has_identity and key.exported_at is None:

@@ -11,6 +11,7 @@ from engine.cli.following import cancellable
 from engine.cli.output import Column, ExitCode, Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import moment, size
+from engine.errors import StorageError
 
 if TYPE_CHECKING:
     from engine.backups import Backup
@@ -26,8 +27,8 @@ def command(out: Output, destination: str | None, job: str | None, cached: bool)
     """List the backups at DESTINATION, or at all destinations, newest first.
 
     The destinations are asked, so that backups of other installations are listed too. What cannot be
-    listed or read is named on standard error; with a destination that does not answer, the exit code
-    is 3 when others did.
+    listed or read is named on standard error. When a destination does not answer, the exit code is 3
+    and what was seen there last is shown; when none does, that is an error.
     """
     with workspace(out) as opened:
         code = ExitCode.SUCCESS if cached else _refresh(out, opened, destination)
@@ -49,16 +50,17 @@ def command(out: Output, destination: str | None, job: str | None, cached: bool)
 
 
 def _refresh(out: Output, opened: Workspace, destination: str | None) -> ExitCode:
-    """Ask the destinations; return the exit code that what they did not answer calls for."""
+    """Ask the destinations. Raises `StorageError` when none answers: that must not look like no backups."""
     problems = cancellable(lambda token: opened.catalogue.refresh(destination, cancel=token))
-    for problem in problems:
-        out.warn(f"{problem} {problem.remedy}".rstrip())
-    silent = {problem.destination for problem in problems if problem.unreachable}
-    if not silent:
-        return ExitCode.SUCCESS
-    out.warn(f"of {', '.join(sorted(silent))} this shows what was seen there last")
+    silent = [problem for problem in problems if problem.unreachable]
     asked = 1 if destination is not None else len(opened.endpoints.all("destination"))
-    return ExitCode.FAILED if len(silent) == asked else ExitCode.PARTIAL
+    if silent and len(silent) == asked:
+        remedy = f"{silent[0].remedy} --cached shows what was seen last.".strip()
+        raise StorageError("; ".join(map(str, silent)), remedy=remedy)
+    for problem in problems:
+        seen = " What was seen there last is shown." if problem.unreachable else ""
+        out.warn(f"{problem} {problem.remedy}".rstrip() + seen)
+    return ExitCode.PARTIAL if silent else ExitCode.SUCCESS
 
 
 def _row(backup: Backup) -> list[str]:

@@ -10,7 +10,7 @@ from engine.cli.following import follow
 from engine.cli.output import Column, ExitCode, Output
 from engine.cli.session import workspace
 from engine.cli.words import duration
-from engine.errors import UsageError
+from engine.errors import CouldNotVerify, StorageError, UsageError
 from engine.events import Status
 from engine.records import Execution
 
@@ -32,7 +32,7 @@ def prove(
     if every == bool(backups):
         raise UsageError("Say which backups, or --all.", remedy="`strongroom backups` lists them.")
     with workspace(out, working=True) as opened:
-        ids = None if every else [find_backup(opened, text).id for text in backups]
+        ids = None if every else [_found(opened, text) for text in backups]
         execution = follow(opened, lambda: start(opened, ids), out, verbose=verbose)
         names = {its.id: its for its in opened.catalogue.list(refresh=False)}
     found = outcomes(execution)
@@ -55,6 +55,14 @@ def prove(
     if execution.error and execution.status is not Status.SUCCESS:
         out.log(execution.error, color="red")
     return _exit_code(execution, found)
+
+
+def _found(opened: Workspace, text: str) -> str:
+    try:
+        return find_backup(opened, text).id
+    except StorageError as error:
+        # A destination that does not answer says nothing about what lies there.
+        raise CouldNotVerify(error.message, remedy=error.remedy) from error
 
 
 def outcomes(execution: Execution) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from engine.declarative.document import Document
 from engine.declarative.endpoints import plan_endpoint
 from engine.declarative.jobs import plan_job, same_retention
 from engine.errors import ConfigError
+from engine.keys import LONGEST_NAME
 from engine.registry import KindName
 from engine.retention import parse_retention
 
@@ -58,8 +59,21 @@ def _plan_keys(workspace: Workspace, document: Document, planned: Plan) -> None:
         if recipient is not None:
             with document.at(("key", index, "recipient")):
                 recipient = _parse_recipient(recipient)
-        known = workspace.store.keys.find(name)
-        if known is not None and known.name == name:
+        if name == "none" or len(name) > LONGEST_NAME:
+            document.fail(
+                ("key", index, "name"),
+                f"a key's name has at most {LONGEST_NAME} characters, and is not `none`",
+            )
+        keys = {key.name: key for key in workspace.store.keys.list()}
+        twin = next((key for key in keys.values() if key.recipient == recipient), None)
+        if twin is not None and twin.name != name:
+            document.fail(
+                ("key", index, "recipient"),
+                f"this key is here already, under the name {twin.name!r}",
+                "Use that name.",
+            )
+        known = keys.get(name)
+        if known is not None:
             if recipient is not None and known.recipient != recipient:
                 document.fail(
                     ("key", index, "recipient"),

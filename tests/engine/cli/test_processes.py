@@ -1,0 +1,132 @@
+"""Real processes: Ctrl-C, exit codes, one document on standard output, the agent, a third party's plugin."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.engine.cli.conftest import CONFIG, Terminal
+
+SLOW = CONFIG.replace('adapter = "sqlite"', 'adapter = "slow"')
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+
+@pytest.fixture
+def slow(terminal: Terminal) -> Terminal:
+    """A profile whose job stalls in its dump until it is cancelled."""
+    terminal.install_slow_plugin()
+    terminal.configure(SLOW)
+    return terminal
+
+
+def until(process: subprocess.Popen[str], text: str, stream: str = "stderr") -> str:
+    """Read a stream of a process line by line until one holds `text`; return all lines so far."""
+    said = ""
+    pipe = getattr(process, stream)
+    for line in pipe:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"the process ended, and never said {text!r}, but:\n{said}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, number: signal.Signals) -> None:
+    process = slow.start("run", "shop-nightly", "--json")
+    until(process, "the dump stalls here")
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 4, stderr
+    document = json.loads(stdout)
+    assert document["status"] == "Cancelled"
+    assert document["error"]["kind"] == "Cancelled"
+    assert document["backups"] == []
+    assert "Traceback" not in stderr
+    backups = slow.folder / "backups"
+    assert [path for path in backups.rglob("*") if path.is_file()] == [], "what was half-written is removed"
+    (listed,) = json.loads(slow.process("history", "--json").stdout)
+    assert listed["status"] == "Cancelled"
+
+
+def test_what_a_killed_run_left_is_settled_by_the_next_command(slow: Terminal) -> None:
+    process = slow.start("run", "shop-nightly")
+    until(process, "the dump stalls here", "stdout")
+    (running,) = json.loads(slow.process("history", "--json").stdout)
+    assert running["status"] == "Running", "a run that lives is left alone"
+    process.kill()
+    process.wait(30)
+    done = slow.process("history", "--json")
+    (settled,) = json.loads(done.stdout)
+    assert settled["status"] == "Failed"
+    assert "#1) had died" in done.stderr
+    assert slow.process("history", "--json").stderr == ""
+
+
+def test_a_run_takes_its_place_in_the_queue_of_all_processes(slow: Terminal) -> None:
+    first = slow.start("run", "shop-nightly")
+    until(first, "the dump stalls here", "stdout")
+    second = slow.start("run", "shop-nightly", "--json")
+    said = until(second, "waits for its turn")
+    assert "behind shop-nightly (#1)" in said
+    second.send_signal(signal.SIGINT)
+    stdout, stderr = second.communicate(timeout=30)
+    assert (second.returncode, json.loads(stdout)["status"]) == (4, "Cancelled"), stderr
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=30)
+    assert first.returncode == 4
+
+
+def test_the_agent_says_when_it_is_ready_and_stops_cleanly(slow: Terminal) -> None:
+    agent = slow.start("agent")
+    until(agent, "The agent is ready.", "stdout")
+    agent.send_signal(signal.SIGTERM)
+    stdout, stderr = agent.communicate(timeout=30)
+    assert (agent.returncode, stderr) == (0, "")
+    assert "The agent stops." in stdout
+
+
+def test_standard_output_is_one_document_and_logs_go_to_standard_error(terminal: Terminal) -> None:
+    terminal.configure(CONFIG)
+    done = terminal.process("run", "shop-nightly", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "Success"
+    assert "dump" in done.stderr
+    plain = terminal.process("run", "shop-nightly")
+    assert plain.stderr == ""
+    assert "\x1b" not in plain.stdout, "no colours into a pipe"
+    assert "✓ shop-nightly: Success" in plain.stdout
+
+
+def test_a_third_partys_plugin_works_and_a_broken_one_costs_nothing(slow: Terminal) -> None:
+    found = {its["name"]: its for its in json.loads(slow.process("plugins", "--json").stdout)}
+    assert found["slow"]["distribution"] == "strongroom-slow"
+    assert found["slow"]["version"] == "1.2"
+    assert {"sqlite", "postgresql", "local", "apprise"} <= found.keys()
+    (slow.folder / "site" / "slow_plugin.py").write_text("import a_library_that_is_not_there")
+    done = slow.process("plugins", "--json")
+    assert done.returncode == 1
+    broken = next(its for its in json.loads(done.stdout) if its["name"] == "slow")
+    assert broken["state"] == "broken"
+    assert "a_library_that_is_not_there" in broken["error"]
+    assert json.loads(slow.process("jobs", "--json").stdout)[0]["name"] == "shop-nightly"
+    failed = slow.process("run", "shop-nightly", "--json")
+    assert failed.returncode == 1
+    assert "slow" in json.loads(failed.stdout)["error"]["message"]
+
+
+def test_no_keyring_is_a_clear_refusal(terminal: Terminal) -> None:
+    terminal.environ |= {
+        "STRONGROOM_VAULT": "",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+    }
+    done = terminal.process("keys", "new", "default", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)["error"]
+    assert told["kind"] == "NoKeyring"
+    assert "STRONGROOM_VAULT=file" in told["remedy"]
+    assert json.loads(terminal.process("keys", "list", "--json").stdout) == []
