@@ -36,7 +36,7 @@ def initialize(ctx: RunnerContext) -> None:
     ctx.report = ctx.source.check()
     recorder.log(_describe(ctx.report))
     for note in ctx.report.notes:
-        recorder.log(note, LogLevel.WARNING)
+        recorder.log(note)
     ctx.databases = tuple(ctx.source.databases())
     if not ctx.databases:
         raise SourceError(

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from engine.config import build, describe, secret_fields
 from engine.errors import ConfigError
 from plugins.notifiers.apprise import Apprise, NotDelivered
 from strongroom.testing.readers import context
+from tests.parts.webhook import SECRET, Server, webhook
 
-SECRET = "hunter2secret"
 MESSAGE = strongroom.Message(
     title="shop-nightly failed",
     body="The disk of 'offsite' is full.",
@@ -29,47 +28,10 @@ MESSAGE = strongroom.Message(
 )
 
 
-class Server(ThreadingHTTPServer):
-    """Takes JSON posts; `status` is what it answers, `hold` keeps it from answering at all."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-        self.status = 200
-        self.hold: threading.Event | None = None
-
-    @property
-    def url(self) -> str:
-        return f"json://user:{SECRET}@127.0.0.1:{self.server_port}/tokentoken"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))
-        self.server.paths.append(self.path)
-        if self.server.hold is not None:
-            self.server.hold.wait(60)
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with webhook() as server:
         yield server
-        if server.hold is not None:
-            server.hold.set()
-        server.shutdown()
-        thread.join()
 
 
 def notifier(url: str, folder: Path, **values: Any) -> Apprise:
