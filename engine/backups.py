@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from engine.clock import iso
 from engine.records import CachedBackup
-from engine.retention import BackupSet, SetBackup
 from engine.sidecar import Sidecar
 from engine.sidefiles import Check, Level, Outcome, Proof
 from engine.signing import Verdict
@@ -139,35 +138,6 @@ def _check(values: Any) -> Check | None:
         reason=values["reason"],
         duration=values["duration"],
         installation_id=values["installation_id"],
-    )
-
-
-def sets_of(backups: Iterable[Backup]) -> list[BackupSet]:
-    """The backups of one job at one destination as sets, for retention to decide about."""
-    by_set: dict[str, list[Backup]] = {}
-    for backup in backups:
-        by_set.setdefault(backup.sidecar.set_id, []).append(backup)
-    return [_set(set_id, sorted(its, key=lambda one: one.sidecar.database)) for set_id, its in by_set.items()]
-
-
-def _set(set_id: str, backups: Sequence[Backup]) -> BackupSet:
-    wanted = {name for backup in backups for name in backup.sidecar.databases}
-    return BackupSet(
-        set_id=set_id,
-        created_at=min(backup.sidecar.created_at for backup in backups),
-        complete=wanted == {backup.sidecar.database for backup in backups},
-        backups=tuple(
-            SetBackup(
-                id=backup.id,
-                database=backup.sidecar.database,
-                size=backup.size,
-                good=backup.good,
-                dump_size=backup.sidecar.dump_size,
-                proven=backup.verdict.proves,
-            )
-            for backup in backups
-        ),
-        locked=any(backup.locked for backup in backups),
     )
 
 

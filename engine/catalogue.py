@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
-from engine.backups import Backup, Problem, Seen, backup_id, sets_of
+from engine.backups import Backup, Problem, Seen, backup_id
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
 from engine.clock import Clock, utc_now
@@ -28,7 +28,6 @@ from engine.errors import (
 from engine.listing import Listing, read_small, size_problem
 from engine.readers import BytesReader
 from engine.records import CachedBackup, Endpoint
-from engine.retention import BackupSet
 from engine.sidecar import MOST_BYTES, SIDECAR_SUFFIX, Sidecar, parse
 from engine.sidefiles import LOCK_SUFFIX, PROOF_SUFFIX, Check, Proof, make_lock
 from engine.signing import Verdict, among
@@ -43,7 +42,6 @@ __all__ = ["Backup", "Catalogue", "Problem", "backup_id"]
 
 Backups = list[Backup]
 Problems = list[Problem]
-Sets = list[BackupSet]
 
 
 class Catalogue:
@@ -121,14 +119,6 @@ class Catalogue:
         """The backups, as last seen, whose sidecar cannot be read: listed nowhere, and never deleted."""
         place = None if destination is None else self._endpoints.get("destination", destination).id
         return [row for row in self._store.backups.list(destination_id=place) if row.problem]
-
-    def sets(self, job_id: str, destination_id: str, *, refresh: bool = True) -> Sets:
-        """The job's backups at one destination as sets, asked for anew. Raises `StorageError`.
-
-        A sidecar that cannot be read belongs to no set: its job is not known, and it is never deleted.
-        """
-        found = self.list(destination_id, refresh=refresh)
-        return sets_of(backup for backup in found if backup.sidecar.job_id == job_id)
 
     def judge(self, sidecar: Sidecar) -> Verdict:
         """What the sidecar's signature proves, in the light of the job's other backups."""
