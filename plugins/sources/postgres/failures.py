@@ -45,15 +45,17 @@ def _too_old(connection: Connection, database: str, said: str) -> SourceError:
     )
 
 
+# These two are not `ToolFailed`: they say that this server or user lacks something, and nothing against
+# the backup, so that a drill which meets them could not verify, and did not fail.
 def _role_missing(connection: Connection, database: str, said: str) -> SourceError:
-    return ToolFailed(
+    return SourceError(
         f"The backup's owners and rights name a role that {connection.place} does not have: {said}",
         remedy="Create the role, or switch off the target source's `restore_ownership`.",
     )
 
 
 def _no_right(connection: Connection, database: str, said: str) -> SourceError:
-    return ToolFailed(
+    return SourceError(
         f"The user {connection.user!r} may not do this in {database!r}: {said}",
         remedy=f"For backups, GRANT pg_read_all_data TO {connection.user}; a restore needs CREATEDB, and the"
         " rights of the owners whose objects it makes.",

@@ -14,7 +14,7 @@ from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.connection import fit, identifier, literal
 from plugins.sources.postgres.restoring import ending_connections
 from plugins.sources.postgres.session import Psql
-from strongroom import Cancelled, ConnectionFailed, DatabaseMissing, SourceError, ToolFailed
+from strongroom import Cancelled, ConnectionFailed, DatabaseMissing, SourceError
 
 _PAUSE = 0.1  # seconds between two rounds of ending the connections
 
@@ -94,11 +94,10 @@ def _take_over(psql: Psql, through: str, old: str, new: str) -> None:
     statements = [text for (text,) in psql.ask(through, sql)]
     try:
         psql.ask(through, "BEGIN;\n" + "\n".join(statements) + "\nCOMMIT;")
-    except ToolFailed as error:
-        raise ToolFailed(
+    except SourceError as error:
+        raise SourceError(
             f"The owner, settings and rights of {old!r} could not be given to its successor: {error.message}",
             remedy=error.remedy,
-            exit_status=error.exit_status,
         ) from error
 
 

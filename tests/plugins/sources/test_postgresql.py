@@ -234,6 +234,8 @@ INSERT INTO parent VALUES (1), (2);
 INSERT INTO child VALUES (3);
 CREATE TABLE other."Mixed Case" AS SELECT g AS a, NULL::text AS b, g::numeric / 3 AS c
   FROM generate_series(1, 10) g;
+CREATE SCHEMA "a.b"; CREATE SCHEMA a;
+CREATE TABLE "a.b".c AS SELECT 1 AS x; CREATE TABLE a."b.c" AS SELECT generate_series(1, 2) AS x;
 CREATE UNLOGGED TABLE fleeting AS SELECT 1 AS a;
 CREATE MATERIALIZED VIEW seen AS SELECT count(*) FROM parted;
 CREATE VIEW thin AS SELECT * FROM parent;
@@ -260,6 +262,8 @@ def test_everything_in_a_database_comes_back(server: Server, open: Open) -> None
         "public.child": 1,
         "public.fleeting": 1,
         "other.Mixed Case": 10,
+        '"a.b".c': 1,
+        'a."b.c"': 2,
     }
     source.restore("copy", chunks)
     assert server.rows("copy") == server.rows("shop")
@@ -374,7 +378,7 @@ def test_an_owner_that_is_not_there_is_named_and_nothing_is_left(server: Server,
     chunks, _ = dumped(source, "shop")
     server.drop_database("shop")
     server.sql("postgres", "DROP ROLE keeper")
-    with pytest.raises(strongroom.ToolFailed, match='role "keeper" does not exist') as caught:
+    with pytest.raises(strongroom.SourceError, match='role "keeper" does not exist') as caught:
         source.restore("copy", chunks)
     assert "restore_ownership" in caught.value.remedy
     assert "copy" not in server.databases()
@@ -554,7 +558,9 @@ def test_a_dump_that_goes_through_psql_runs_no_command_of_psqls(
 
 @pytest.mark.parametrize("part", [0.4, 0.98])
 def test_a_cut_dump_through_psql_commits_nothing(old: Server, around: Surroundings, part: float) -> None:
-    old.create_database("shop", EVERYTHING)
+    # More than is read ahead of the tools' start, so that the end comes while they work.
+    bulk = "CREATE TABLE bulk AS SELECT repeat('x', 1000) AS a FROM generate_series(1, 2000)"
+    old.create_database("shop", EVERYTHING + bulk)
     source = source_of(old, around, tools=str(server_folder(18)))
     whole = b"".join(dumped(source, "shop")[0])
     old.create_database("hollow")

@@ -105,6 +105,37 @@ def test_rows_that_are_only_in_the_wal_are_dumped(tmp_path: Path, around: Surrou
     assert rows(copy)[-1] == (9999, "in the WAL")
 
 
+class WritingToken(strongroom.CancelToken):
+    """Commits a row from another connection at each look, which is between any two steps of a copy."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.writer = sqlite3.connect(path)
+        self.looks = 0
+
+    def raise_if_cancelled(self) -> None:
+        self.looks += 1
+        assert self.looks < 1000, "the copy begins again after each write"
+        with self.writer:
+            self.writer.execute("INSERT INTO t VALUES (?, 'newer')", (10_000 + self.looks,))
+        super().raise_if_cancelled()
+
+
+def test_a_copy_in_many_steps_is_never_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "app.sqlite", rows=5000, journal_mode="wal")
+    monkeypatch.setattr("plugins.sources.sqlite.PAGES", 1)
+    token = WritingToken(path)
+    around = Surroundings(tmp_path, token)
+    with closing(token.writer):
+        source = Sqlite(Sqlite.Config(path=str(path)), around.context)
+        chunks, counted = dumped(source, "app")
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(b"".join(chunks))
+    assert len(rows(copy)) == counted.tables["t"]
+    assert counted.tables["t"] - 5000 <= 2, "rows of after the snapshot are in the copy"
+    assert token.looks > 100
+
+
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 def test_a_dump_changes_nothing_in_the_file(tmp_path: Path, around: Surroundings, journal_mode: str) -> None:
     path = make(tmp_path / "app.sqlite", journal_mode=journal_mode)

@@ -68,12 +68,12 @@ PREFIX = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed
         ),
         (
             "pg_dump: error: query failed: ERROR:  permission denied for table t",
-            "ToolFailed",
+            "SourceError",
             "may not do this",
         ),
         (
             'pg_restore: error: could not execute query: ERROR:  role "x" does not exist',
-            "ToolFailed",
+            "SourceError",
             "name a role",
         ),
     ],
