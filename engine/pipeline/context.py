@@ -72,17 +72,23 @@ class DestinationContext:
     @property
     def status(self) -> Status:
         """This destination's own outcome; an artifact that was never dumped is not its failure."""
-        if self.error or not self.results:
+        results = self._of_whole_dumps
+        if self.error or not results:
             return Status.FAILED
         for status in (Status.CANCELLED, Status.FAILED):
-            if any(result.status is status for result in self.results):
+            if any(result.status is status for result in results):
                 return status
         return Status.SUCCESS
 
     @property
     def first_error(self) -> str:
         """Why it failed, or an empty text."""
-        return self.error or next((result.error for result in self.results if result.error), "")
+        results = self._of_whole_dumps or self.results
+        return self.error or next((result.error for result in results if result.error), "")
+
+    @property
+    def _of_whole_dumps(self) -> list[UploadResult]:
+        return [result for result in self.results if result.artifact.status is not Status.FAILED]
 
 
 @dataclass(slots=True)
