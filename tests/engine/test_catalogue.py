@@ -23,7 +23,7 @@ from engine.home import Home
 from engine.registry import Registry
 from engine.secrets import VaultSecrets
 from engine.sidefiles import Check
-from engine.signing import Verdict
+from engine.signing import Signer, Verdict
 from engine.workspace import Workspace
 from plugins.storage.local import LocalFolder
 from tests.conftest import Bench
@@ -408,7 +408,7 @@ def test_the_newest_good_backup_is_never_deleted(bench: Bench) -> None:
         bench.workspace.catalogue.delete(newest.id)
 
 
-@pytest.mark.parametrize("flaw", ["failed", "cut", "unsigned", "unreadable"])
+@pytest.mark.parametrize("flaw", ["failed", "cut", "unsigned", "strange", "unreadable"])
 def test_a_newer_backup_that_is_not_good_does_not_make_the_good_one_dispensable(
     bench: Bench, vault: Path, flaw: str
 ) -> None:
@@ -419,6 +419,9 @@ def test_a_newer_backup_that_is_not_good_does_not_make_the_good_one_dispensable(
         (vault / newest.artifact).write_bytes(b"cut")
     elif flaw == "unsigned":
         edit(sidecar_of(vault, newest), signature=None)
+    elif flaw == "strange":
+        path = sidecar_of(vault, newest)
+        path.write_text(json.dumps(Signer.generate().sign(json.loads(path.read_text()))))
     else:
         sidecar_of(vault, newest).write_text("no JSON")
     with pytest.raises(UsageError, match="newest good backup"):

@@ -30,6 +30,7 @@ from engine.pipeline.recorder import Recorder
 from engine.pipeline.runner import Services
 from engine.restore import Restored, RestoreRequest, perform_restore
 from engine.store.ids import new_id
+from engine.values import Fingerprint
 from engine.workspace import Workspace
 from plugins.sources.sqlite import Sqlite
 from tests.conftest import Bench, make_shop, rows_of
@@ -330,12 +331,41 @@ def test_a_cancel_leaves_the_old_one_and_nothing_else(
         restore.cancel.cancel("enough")
         self.context.cancel.raise_if_cancelled()
 
+    drop = Sqlite.drop
+
+    def not_after_a_cancel(self: Sqlite, database: str) -> None:
+        self.context.cancel.raise_if_cancelled()  # as every tool of a server's does
+        drop(self, database)
+
     monkeypatch.setattr(Sqlite, "restore", cancelled_late)
+    monkeypatch.setattr(Sqlite, "drop", not_after_a_cancel)
     with pytest.raises(Cancelled, match=r"enough.*not touched.*was removed"):
         restore(backup, overwrite=True)
     assert rows_of(shop) == spoiled
     assert files(shop.parent) == ["shop.sqlite"]
     assert list(restore.services.home.spool.iterdir()) == []
+
+
+def test_a_cancel_before_the_swap_keeps_the_old_one(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled = spoil(shop)
+    count = Sqlite.fingerprint
+
+    def cancelled_meanwhile(self: Sqlite, database: str) -> Fingerprint:
+        found = count(self, database)
+        restore.cancel.cancel("enough")
+        return found
+
+    def swapped(self: Sqlite, beside: str, database: str) -> None:
+        raise AssertionError("it was swapped after the cancel")
+
+    monkeypatch.setattr(Sqlite, "fingerprint", cancelled_meanwhile)
+    monkeypatch.setattr(Sqlite, "replace", swapped)
+    with pytest.raises(Cancelled, match="not touched"):
+        restore(backup, overwrite=True)
+    assert rows_of(shop) == spoiled
+    assert files(shop.parent) == ["shop.sqlite"]
 
 
 def test_what_could_not_be_removed_is_named(
