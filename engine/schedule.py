@@ -127,7 +127,8 @@ def _from(line: str, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
     """The planned times after `moment`, in UTC, ascending, each once.
 
     cronsim counts a line of fixed hours in wall-clock time, where the hour that a clock change repeats
-    stands once: asked from within its second pass, it answers with the first, which is over.
+    stands once: asked from within its second pass, it answers with the first, which is over. Where the
+    change is of half an hour, it then misses a time as well; so start before the change.
     """
     from cronsim import CronSim
 

@@ -79,6 +79,12 @@ def test_hourly_lines_go_by_elapsed_time_over_a_clock_change() -> None:
     assert autumn == [utc(f"2026-10-25T0{hour}:00") for hour in (0, 1, 2, 3)]
 
 
+def test_a_clock_that_changes_by_half_an_hour_leaves_no_time_out() -> None:
+    # On Lord Howe Island, 2026-04-05 has 01:30 to 02:00 twice; cronsim alone would go on at 08:00.
+    for minute in ("14:45", "15:00", "15:15"):
+        assert next_after("0 */4 * * *", LORD_HOWE, utc(f"2026-04-04T{minute}")) == utc("2026-04-04T17:30")
+
+
 LINES = st.sampled_from(
     [
         "0 3 * * *",

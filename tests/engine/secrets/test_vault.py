@@ -170,7 +170,15 @@ def test_no_flipped_bit_is_read_as_something_else(tmp_path: Path, data: st.DataO
 
 @pytest.mark.parametrize(
     "kdf",
-    [{"n": 2**26}, {"n": 2**30, "p": 2**10}, {"n": 2**15 + 1}, {"n": "32768"}, {"n": 0}, {"r": 2**20}],
+    [
+        {"n": 2**26},
+        {"n": 2**20},
+        {"n": 2**30, "p": 2**10},
+        {"n": 2**15 + 1},
+        {"n": "32768"},
+        {"n": 0},
+        {"r": 2**20},
+    ],
     ids=str,
 )
 def test_a_made_up_file_cannot_ask_for_endless_work(path: Path, kdf: dict[str, object]) -> None:
