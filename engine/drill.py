@@ -24,8 +24,8 @@ from engine.values import TargetState
 
 if TYPE_CHECKING:
     from engine.adapters import Log
-    from engine.pipeline.runner import Services
     from engine.records import Endpoint
+    from engine.services import Services
 
 
 def drill_backup(

@@ -29,7 +29,7 @@ from engine.signing import Verdict
 
 if TYPE_CHECKING:
     from engine.adapters import Log
-    from engine.pipeline.runner import Services
+    from engine.services import Services
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from engine.values import TargetState
 
 if TYPE_CHECKING:
     from engine.pipeline.recorder import Recorder
-    from engine.pipeline.runner import Services
     from engine.records import Endpoint
+    from engine.services import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from engine.retention import BackupSet, Plan, Retention, SetBackup, plan
 from engine.schedule import resolve_zone
 
 if TYPE_CHECKING:
-    from engine.pipeline.runner import Services
+    from engine.services import Services
 
 
 @dataclass(frozen=True, slots=True)

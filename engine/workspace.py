@@ -26,7 +26,7 @@ from engine.jobs import Jobs
 from engine.keys import Keys
 from engine.ownership import Ownership
 from engine.pipeline import leftovers
-from engine.pipeline.runner import Services, run
+from engine.pipeline.runner import run
 from engine.queue import Executor, QueueManager
 from engine.records import Execution, Trigger
 from engine.registry import Registry
@@ -35,6 +35,7 @@ from engine.retaining import Retained, retain_at
 from engine.retention import parse_retention
 from engine.scheduler import VERIFY_NAME, Scheduler
 from engine.secrets import SecretStore, open_secrets
+from engine.services import Services
 from engine.store.database import Store
 
 Level = Literal["checksum", "decode"]

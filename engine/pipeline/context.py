@@ -20,7 +20,7 @@ from engine.streams.spool import Spool
 from engine.values import SourceReport
 
 if TYPE_CHECKING:
-    from engine.pipeline.runner import Services
+    from engine.services import Services
 
 
 @dataclass(slots=True)

@@ -6,16 +6,11 @@ initialize -> dump_all (dump, compress, encrypt, hash, spool) with the uploads b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.cancellation import CancelToken
-from engine.clock import Clock
 from engine.errors import Cancelled
-from engine.events import EventSink, ExecutionStarted, LogLevel, Stage, Status
-from engine.home import Home
+from engine.events import ExecutionStarted, LogLevel, Stage, Status
 from engine.pipeline.completion import complete, fail, settle_status
 from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.dump import dump_all
@@ -24,34 +19,7 @@ from engine.pipeline.initialize import initialize
 from engine.pipeline.recorder import Recorder
 from engine.pipeline.retention import retain
 from engine.pipeline.upload import upload
-from engine.records import Execution, Job
-
-if TYPE_CHECKING:
-    from engine.catalogue import Catalogue
-    from engine.endpoints import Endpoints
-    from engine.keys import Keys
-    from engine.store.database import Store
-
-Notify = Callable[[Execution, Job, Recorder], None]
-"""Tells the job's people how the execution ended. Never raises."""
-NotifyRetention = Callable[[Job, Mapping[str, str], Recorder], None]
-"""Tells them what is wrong with retention, by destination. Never raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the steps of a run work with. `is_dead` says whether nobody runs an execution (any more)."""
-
-    home: Home
-    store: Store
-    endpoints: Endpoints
-    keys: Keys
-    catalogue: Catalogue
-    emit: EventSink
-    notify: Notify
-    notify_retention: NotifyRetention
-    is_dead: Callable[[str], bool]
-    clock: Clock
+from engine.services import Services
 
 
 def run(services: Services, execution_id: str, cancel: CancelToken) -> None:

@@ -17,7 +17,7 @@ from engine.cancellation import CancelToken
 from engine.errors import Cancelled, NotFound, StorageError
 from engine.events import LogLevel, LogType
 from engine.integrity import Verification, verify_backup
-from engine.pipeline.runner import Services
+from engine.services import Services
 from engine.workspace import Workspace
 from plugins.storage.local import LocalFolder
 from tests.conftest import Bench

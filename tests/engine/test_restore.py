@@ -27,7 +27,7 @@ from engine.errors import (
 )
 from engine.events import Event, Progress
 from engine.pipeline.recorder import Recorder
-from engine.pipeline.runner import Services
+from engine.services import Services
 from engine.restore import Restored, RestoreRequest, perform_restore
 from engine.store.ids import new_id
 from engine.values import Fingerprint
