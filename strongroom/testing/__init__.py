@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from strongroom.testing.sources import (
-    PasswordConformance,
-    PasswordLab,
-    SourceConformance,
-    SourceLab,
-    Surroundings,
-    ToolConformance,
-    ToolLab,
-)
+from strongroom.testing.laboratory import PasswordLab, SourceLab, Surroundings, ToolLab
+from strongroom.testing.sources import PasswordConformance, SourceConformance, ToolConformance
 from strongroom.testing.storages import StorageConformance
 
 __all__ = [

@@ -11,123 +11,29 @@ The laboratory (see `SourceLab`) makes databases and reads their rows by other m
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import pytest
 
 import strongroom
-from engine.hosts.local import LocalHost
-from strongroom import CancelToken, Context, LogLevel, LogType, Source, TargetState
+from strongroom import Source, TargetState
+from strongroom.testing.laboratory import (
+    SHOP,
+    PasswordLab,
+    SourceLab,
+    Surroundings,
+    ToolLab,
+    bulk,
+    counts,
+    dumped,
+)
 
-Tables = Mapping[str, Sequence[tuple[int, str]]]
-"""What a laboratory puts into a database: tables of a whole number and a text."""
-
-SHOP: Tables = {
-    "customers": [(number, f"Zoë {number} 漢字 \N{GRINNING FACE}") for number in range(300)],
-    "orders": [(number, 'it\'s "quoted" \\ and\ttabbed\nover lines') for number in range(700)],
-    "nothing yet": [],
-}
-ODD_NAME = 'We ird\'Ünï "q" 漢'
 CANCEL_WITHIN = 5.0
 """Seconds from a cancel to the end of an execution (DESIGN, section 2)."""
-
-
-class SourceLab(Protocol):
-    """What the suite needs of the engine under test, by other means than the adapter."""
-
-    def open(self, context: Context) -> Source:
-        """The adapter, set up for the databases that were made."""
-
-    def make(self, database: str, tables: Tables) -> str:
-        """Make a database; return the name that the source gives it."""
-
-    def rows(self, database: str) -> Mapping[str, list[tuple[int, str]]]:
-        """Every row of every table, ordered by the number."""
-
-    def exists(self, database: str) -> bool:
-        """Whether there is a database of that name."""
-
-    def writing(self, database: str, first: str, second: str) -> AbstractContextManager[object]:
-        """While the block runs, another process adds a row to both tables in each of its transactions."""
-
-    def odd_name(self) -> str:
-        """The oddest name that the engine takes."""
-        return ODD_NAME
-
-
-class PasswordLab(SourceLab, Protocol):
-    """A laboratory of an engine that asks for a password."""
-
-    def open_with_password(self, context: Context, password: str) -> Source:
-        """The adapter with a password that is wrong."""
-
-
-class ToolLab(SourceLab, Protocol):
-    """A laboratory of an engine that is dumped by a client tool."""
-
-    def open_without_tools(self, context: Context) -> Source:
-        """The adapter on a machine that lacks the tools."""
-
-    def open_with_failing_tool(self, context: Context, how: Literal["killed", "late status"]) -> Source:
-        """The adapter with a dump tool that is killed on its way, or fails after its last byte."""
-
-
-@dataclass
-class Surroundings:
-    """A context with its cancel token, its log, and its scratch folder, to see what is left."""
-
-    folder: Path
-    cancel: CancelToken = field(default_factory=CancelToken)
-    log: list[tuple[str, LogLevel]] = field(default_factory=list)
-
-    @property
-    def context(self) -> Context:
-        """The context to open an adapter with."""
-        return Context(LocalHost(self.cancel), self.cancel, self._scratch, self._note)
-
-    def _note(self, message: str, level: LogLevel, type: LogType, details: str) -> None:
-        self.log.append((message, level))
-
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        made = self.folder / f"scratch-{secrets.token_hex(4)}"
-        made.mkdir(mode=0o700)
-        try:
-            yield made
-        finally:
-            for path in made.iterdir():
-                path.unlink()
-            made.rmdir()
-
-    def left(self) -> list[str]:
-        """What lies in the scratch folders; nothing, once everything is closed."""
-        return [path.name for path in self.folder.glob("scratch-*")]
-
-
-def dumped(source: Source, database: str) -> tuple[list[bytes], strongroom.Fingerprint]:
-    """A whole dump, and what it counted."""
-    with source.dump(database) as dump:
-        chunks = list(dump)
-        counted = dump.fingerprint()
-    assert counted is not None
-    return chunks, counted
-
-
-def counts(rows: Mapping[str, Sequence[object]]) -> list[int]:
-    """The row counts, whatever the tables are called."""
-    return sorted(len(table) for table in rows.values())
-
-
-def bulk(megabytes: int) -> Tables:
-    """A table whose dump is larger than every pipe and buffer on the way."""
-    return {"bulk": [(number, f"{number:08}" * 1250) for number in range(megabytes * 100)]}
 
 
 class SourceConformance:

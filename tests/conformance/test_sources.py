@@ -17,7 +17,7 @@ from plugins.sources.postgresql import PostgreSQL
 from plugins.sources.sqlite import Sqlite
 from strongroom import Context, Source
 from strongroom.testing import PasswordConformance, SourceConformance, ToolConformance
-from strongroom.testing.sources import Tables
+from strongroom.testing.laboratory import Tables
 from tests.parts.postgres import (
     Server,
     postgres15,  # noqa: F401 - a fixture

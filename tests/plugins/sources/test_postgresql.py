@@ -16,7 +16,7 @@ from engine.hosts.local import LocalHost
 from plugins.sources.postgresql import PostgreSQL
 from strongroom import Context, LogLevel, Process
 from strongroom.testing import Surroundings
-from strongroom.testing.sources import dumped
+from strongroom.testing.laboratory import dumped
 from tests.parts.postgres import (
     PASSWORD,
     Server,

@@ -19,7 +19,7 @@ import strongroom
 from engine.config import build
 from plugins.sources.postgresql import PostgreSQL
 from strongroom.testing import Surroundings
-from strongroom.testing.sources import dumped
+from strongroom.testing.laboratory import dumped
 from tests.parts.postgres import Server, running
 
 LARGE = (

@@ -21,7 +21,7 @@ import strongroom
 from plugins.sources.sqlite import Sqlite
 from strongroom import LogLevel
 from strongroom.testing import Surroundings
-from strongroom.testing.sources import dumped
+from strongroom.testing.laboratory import dumped
 
 
 def make(path: Path, rows: int = 500, *, journal_mode: str = "delete") -> Path:
