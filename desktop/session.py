@@ -106,7 +106,7 @@ class Session(QObject):
         self._timer.stop()
         workspace = self._workspace
         if workspace is None:
-            self.closed.emit()
+            QTimer.singleShot(0, self.closed.emit)  # not from within the window's own closing
             return
 
         def work() -> None:

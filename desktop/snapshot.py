@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError
 from engine.records import Endpoint, Execution, Job, Key
-from engine.schedule import next_after, resolve_zone
+from engine.schedule import describe, next_after, resolve_zone
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -31,6 +31,8 @@ class Snapshot:
     last: Mapping[str, Execution] = field(default_factory=dict)
     active: Mapping[str, Execution] = field(default_factory=dict)
     next_runs: Mapping[str, datetime] = field(default_factory=dict)
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    """Each job's schedule in words."""
 
     def job(self, job_id: str) -> Job | None:
         """The job of that ID."""
@@ -87,6 +89,7 @@ def read_snapshot(workspace: Workspace) -> Snapshot:
         last=last,
         active=active,
         next_runs={job.id: moment for job in jobs if (moment := next_run(job, now)) is not None},
+        schedules={job.id: said_schedule(job) for job in jobs},
     )
 
 
@@ -98,3 +101,14 @@ def next_run(job: Job, now: datetime) -> datetime | None:
         return next_after(job.schedule, resolve_zone(job.timezone), now)
     except ConfigError:
         return None
+
+
+def said_schedule(job: Job) -> str:
+    """When a job runs, in words."""
+    if not job.schedule:
+        return "when started by hand"
+    try:
+        said = describe(job.schedule)
+    except ConfigError:
+        return job.schedule
+    return f"{said}, {job.timezone}" if job.timezone else said

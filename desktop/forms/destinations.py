@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QVBoxLayout, QWidget
 
-from desktop.forms.inputs import calm
 from desktop.forms.retention import RetentionInput
 from desktop.theme import Size
 from desktop.widgets import button, column, label, row
@@ -49,17 +49,17 @@ class DestinationsInput(QWidget):
         super().__init__()
         self._available = list(available)
         self._cards: list[_DestinationCard] = []
-        self.add_box = QComboBox()
-        self.add_box.setAccessibleName("Add a destination")
-        calm(self.add_box)
-        self.add_box.activated.connect(self._add_chosen)
+        # A menu, since a box would add one with every press of an arrow key.
+        self.add_button = button("Add a destination…", icon="plus")
+        self.add_menu = QMenu(self.add_button)
+        self.add_button.setMenu(self.add_menu)
         self._list = QVBoxLayout()
         self._list.setSpacing(Size.GAP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(Size.GAP)
         layout.addLayout(self._list)
-        layout.addWidget(self.add_box)
+        layout.addLayout(row(self.add_button, 1))
         for destination in sorted(chosen, key=lambda its: its.priority):
             self._add(destination)
         if not chosen and len(self._available) == 1:
@@ -75,7 +75,7 @@ class DestinationsInput(QWidget):
 
     def focus_widget(self) -> QWidget:
         """Where the keyboard goes when something is wrong here."""
-        return self.add_box
+        return self.add_button
 
     def add(self, destination_id: str) -> None:
         """Add a destination at the end."""
@@ -86,10 +86,6 @@ class DestinationsInput(QWidget):
     def retention_of(self, name: str) -> RetentionInput:
         """The retention of the destination of that name."""
         return next(card.retention for card in self._cards if card.destination.name == name)
-
-    def _add_chosen(self, at: int) -> None:
-        if (chosen := self.add_box.itemData(at)) is not None:
-            self.add(str(chosen))
 
     def _add(self, destination: JobDestination) -> None:
         card = _DestinationCard(destination)
@@ -122,9 +118,8 @@ class DestinationsInput(QWidget):
             card.down.setEnabled(at < len(self._cards) - 1)
         chosen = {card.destination.destination_id for card in self._cards}
         left = [its for its in self._available if its.id not in chosen]
-        self.add_box.clear()
-        self.add_box.addItem("Add a destination…" if left else "No other destination", None)
+        self.add_menu.clear()
         for its in left:
-            self.add_box.addItem(its.name, its.id)
-        self.add_box.setEnabled(bool(left))
+            self.add_menu.addAction(its.name.replace("&", "&&"), partial(self.add, its.id))
+        self.add_button.setEnabled(bool(left))
         self.changed.emit()

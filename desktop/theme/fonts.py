@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from PySide6.QtGui import QFont, QFontDatabase
@@ -26,6 +27,12 @@ _SIZES: dict[Role, tuple[int, int]] = {
 
 def font(role: Role) -> QFont:
     """The font of a role. Figures are tabular, so that a changing number does not move its neighbours."""
+    return QFont(_made(role))
+
+
+@cache
+def _made(role: Role) -> QFont:
+    # Kept, since asking for a family costs a millisecond, and every cell of a list asks.
     size, weight = _SIZES[role]
     if role == "mono":
         made = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -43,7 +45,7 @@ class IconCache:
 
     def __init__(self) -> None:
         self._icons: dict[tuple[str, str, int], QIcon] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
 
     def icon(self, name: str, colour: str, size: int) -> QIcon:
         """The icon in a colour."""
@@ -55,8 +57,9 @@ class IconCache:
     def file(self, name: str, colour: str, size: int) -> str:
         """The path of a tinted picture, with forward slashes."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="strongroom-icons-", ignore_cleanup_errors=True)
-        path = Path(self._folder.name) / f"{name}-{colour.lstrip('#')}-{size}.png"
+            self._folder = Path(tempfile.mkdtemp(prefix="strongroom-icons-"))
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / f"{name}-{colour.lstrip('#')}-{size}.png"
         if not path.exists():
             picture(name, colour, size, ratio=2.0).save(str(path))
         return path.as_posix()

@@ -154,7 +154,7 @@ def job_facts(job: Job, snapshot: Snapshot) -> list[tuple[str, str] | tuple[str,
     """What a job does, in words."""
     now, next_at = utc_now(), snapshot.next_runs.get(job.id)
     facts: list[tuple[str, str] | tuple[str, str, str]] = [("Source", job.source_name)]
-    facts.append(("When", _schedule(job)))
+    facts.append(("When", snapshot.schedules.get(job.id, "")))
     if job.schedule:
         said = words.when(next_at, now) if next_at else "switched off"
         facts.append(("Next", said, words.exact(next_at)))
@@ -166,14 +166,6 @@ def job_facts(job: Job, snapshot: Snapshot) -> list[tuple[str, str] | tuple[str,
     )
     facts.append(("Tell", told or "nobody"))
     return facts
-
-
-def _schedule(job: Job) -> str:
-    if not job.schedule:
-        return "when started by hand"
-    from engine.schedule import describe
-
-    return f"{describe(job.schedule)}{', ' + job.timezone if job.timezone else ''}"
 
 
 def _retentions(policies: Mapping[str, Mapping[str, object]]) -> str:

@@ -115,6 +115,9 @@ class Driver:
 
     def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """Press a key in whatever has the focus, as the window system delivers it."""
+        if QApplication.activeWindow() is None:  # a dialog was closed, and no window manager is here
+            self.window.activateWindow()
+            self.until(self.window.isActiveWindow)
         target = QApplication.focusWidget() or self.window
         self.qtbot.keyClick(target, key, modifier)
 

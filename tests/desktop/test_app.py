@@ -1,0 +1,125 @@
+"""The application as a whole: one window, raised by a second start; an installation that does not open."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from desktop.app import Application, no_display
+from desktop.single import SingleInstance
+from desktop.worker import QtExecutor
+from engine.errors import StoreError
+from engine.home import Home
+from engine.workspace import Workspace
+
+PATIENCE = 60
+
+
+def environment(home: Home) -> dict[str, str]:
+    return {
+        **os.environ,
+        "STRONGROOM_HOME": str(home.root),
+        "STRONGROOM_VAULT": "file",
+        "STRONGROOM_VAULT_PASSPHRASE": "a passphrase of the tests",
+        "QT_QPA_PLATFORM": "offscreen",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+
+def test_a_second_start_raises_the_first_window_and_ends(
+    home: Home, qapp: QApplication, qtbot: QtBot
+) -> None:
+    first = SingleInstance(home)
+    assert first.take()
+    application = Application(qapp, instance=first, scheduled=False, with_tray=False)
+    assert not application.window.isVisible()
+    second = subprocess.Popen([sys.executable, "-m", "desktop"], env=environment(home))
+    qtbot.waitUntil(application.window.isVisible, timeout=PATIENCE * 1000)
+    assert second.wait(PATIENCE) == 0
+    application.window.hide()
+    first.release()
+    application.window.deleteLater()
+    application.deleteLater()
+
+
+def test_the_command_opens_a_window_that_lives_until_it_is_ended(home: Home) -> None:
+    started = subprocess.Popen([sys.executable, "-m", "desktop"], env=environment(home))
+    second = subprocess.run(
+        [sys.executable, "-c", ASK, str(home.root)], env=environment(home), timeout=PATIENCE, check=True
+    )
+    assert second.returncode == 0
+    assert started.poll() is None
+    started.terminate()
+    started.wait(PATIENCE)
+
+
+ASK = """
+import sys, time
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from desktop.single import SingleInstance
+from engine.home import Home
+app = QCoreApplication([])
+its = SingleInstance(Home(Path(sys.argv[1])))
+until = time.monotonic() + 50
+while not its.ask_first_to_raise():
+    if time.monotonic() > until:
+        sys.exit("nobody answered")
+    time.sleep(0.05)
+"""
+
+
+def test_without_a_screen_it_says_what_works_instead(home: Home) -> None:
+    bare = {
+        name: value
+        for name, value in environment(home).items()
+        if name not in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "desktop"], env=bare, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert "strongroom agent" in done.stderr
+
+
+def test_a_screen_is_looked_for_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert no_display() == ""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert no_display() != ""
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert no_display() == ""
+
+
+def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
+    qapp: QApplication, qtbot: QtBot, home: Home
+) -> None:
+    tries: list[int] = []
+
+    def opener(executor: QtExecutor) -> Workspace:
+        tries.append(1)
+        raise StoreError("The store is of a newer Strongroom.", remedy="Update Strongroom.")
+
+    application = Application(qapp, opener, scheduled=False, with_tray=False)
+    application.start()
+    window = application.window
+    qtbot.waitUntil(window.opening.problem.isVisible)
+    assert "newer Strongroom" in window.opening.problem.message.text()
+    assert window.opening.problem.remedy.text() == "Update Strongroom."
+    assert not window.sidebar.isEnabled()
+    assert window.opening.problem._retry is not None
+    window.opening.problem._retry.click()
+    qtbot.waitUntil(lambda: len(tries) == 2)
+    qtbot.waitUntil(lambda: application.session.background.busy == 0)
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    window.deleteLater()
+    application.deleteLater()
