@@ -1,12 +1,13 @@
 """When a job runs: cron lines read as wall-clock time in the job's time zone. Pure.
 
-cronsim reads the lines as Debian's cron does, clock changes included: what falls into the hour that is
-left out in spring runs right after it, what falls into the hour that comes twice in autumn runs once;
-lines that begin with a star go by elapsed time.
+Clock changes are met as Debian's cron meets them: what falls into the hour that is left out in spring
+runs right after it, what falls into the hour that comes twice in autumn runs once; lines whose minute or
+hour begins with a star run whenever the clock shows such a time, so twice, or not at all.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,8 @@ _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _EXAMPLE = 'An example: "0 3 * * *" is every day at 03:00; "@hourly", "@daily", "@weekly" do too.'
 # How far back to look for the latest planned time; 29 February is up to eight years off.
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=367))
-_LONGEST_FOLD = timedelta(hours=3)
+_CHANGE = timedelta(hours=3)
+"""More than any clock was put back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +128,39 @@ def describe(line: str) -> str:
 def _from(line: str, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
     """The planned times after `moment`, in UTC, ascending, each once.
 
-    cronsim counts a line of fixed hours in wall-clock time, where the hour that a clock change repeats
-    stands once: asked from within its second pass, it answers with the first, which is over. Where the
-    change is of half an hour, it then misses a time as well; so start before the change.
+    cronsim gives times of a wall clock that never changes; they are brought into the zone here, since
+    it loses one itself where the clock changes by half an hour (Lord Howe, "0 */4 * * *").
     """
     from cronsim import CronSim
 
+    text = parse_cron(line)
+    minute, hour, *_ = text.split()
+    every = minute.startswith("*") or hour.startswith("*")
     last = moment.astimezone(UTC)
-    start, earlier = last.astimezone(zone), (last - _LONGEST_FOLD).astimezone(zone)
-    if earlier.utcoffset() != start.utcoffset():
-        start = earlier
-    for planned in CronSim(parse_cron(line), start):
-        found = planned.astimezone(UTC)
-        if found > last:
-            yield found
-            last = found
+    start = last.astimezone(zone)
+    if (last - _CHANGE).astimezone(zone).utcoffset() != (last + _CHANGE).astimezone(zone).utcoffset():
+        start -= _CHANGE  # a time that shows twice may be ahead though the wall clock is past it
+    again: deque[datetime] = deque()  # second showings, which come after the first ones that follow them
+    for wall in CronSim(text, start.replace(tzinfo=None)):
+        first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if second < first:  # PEP 495: the wall clock never shows this time
+            if every:
+                continue
+            first = second = _gap_end(wall, zone)
+        while again and again[0] < first:
+            if (found := again.popleft()) > last:
+                yield (last := found)
+        if first > last:
+            yield (last := first)
+        if every and second > first:
+            again.append(second)
+
+
+def _gap_end(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When the clock has been put forward over `wall`, in UTC."""
+    while (found := wall.replace(tzinfo=zone).astimezone(UTC)).astimezone(zone).replace(tzinfo=None) != wall:
+        wall = wall.replace(second=0) + timedelta(minutes=1)
+    return found
 
 
 def _latest(line: str, zone: ZoneInfo, since: datetime, now: datetime) -> datetime:

@@ -80,7 +80,7 @@ def test_hourly_lines_go_by_elapsed_time_over_a_clock_change() -> None:
 
 
 def test_a_clock_that_changes_by_half_an_hour_leaves_no_time_out() -> None:
-    # On Lord Howe Island, 2026-04-05 has 01:30 to 02:00 twice; cronsim alone would go on at 08:00.
+    # On Lord Howe Island, 2026-04-05 has 01:30 to 02:00 twice. cronsim alone would go on at 08:00.
     for minute in ("14:45", "15:00", "15:15"):
         assert next_after("0 */4 * * *", LORD_HOWE, utc(f"2026-04-04T{minute}")) == utc("2026-04-04T17:30")
 
@@ -129,6 +129,31 @@ def test_times_ascend_and_none_is_left_out_between(line: str, zone: ZoneInfo, mo
         assert next_after(line, zone, moment + (first - moment) * part // 1000) == first
     second = next_after(line, zone, first)
     assert second > first
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    line=st.sampled_from(["*/15 * * * *", "*/20 1-3 * * *", "0 */4 * * *", "30 */2 * * *", "45 * * * 0"]),
+    zone=st.sampled_from(ZONES),
+    moment=MOMENTS,
+)
+def test_a_line_with_a_star_runs_whenever_the_clock_shows_its_time(
+    line: str, zone: ZoneInfo, moment: datetime
+) -> None:
+    minutes, hours, weekdays = {
+        "*/15 * * * *": ({0, 15, 30, 45}, set(range(24)), set(range(7))),
+        "*/20 1-3 * * *": ({0, 20, 40}, {1, 2, 3}, set(range(7))),
+        "0 */4 * * *": ({0}, set(range(0, 24, 4)), set(range(7))),
+        "30 */2 * * *": ({30}, set(range(0, 24, 2)), set(range(7))),
+        "45 * * * 0": ({45}, set(range(24)), {6}),
+    }[line]
+    at = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    while True:
+        shown = at.astimezone(zone)
+        if shown.minute in minutes and shown.hour in hours and shown.weekday() in weekdays:
+            break
+        at += timedelta(minutes=1)
+    assert next_after(line, zone, moment) == at
 
 
 @settings(max_examples=300, deadline=None)
