@@ -20,7 +20,7 @@ from engine.units import size_text, span_text
 from engine.values import Message
 
 if TYPE_CHECKING:
-    from engine.backups import Backup
+    from engine.backups import Backup, Problem
     from engine.endpoints import Endpoints
     from engine.integrity import Verification
     from engine.pipeline.recorder import Recorder
@@ -83,10 +83,13 @@ def notify_of_broken(
     found: Sequence[tuple[Verification, Backup | None]],
     recorder: Recorder,
     clock: Clock = utc_now,
+    *,
+    problems: Iterable[Problem] = (),
 ) -> None:
     """Tell of backups that did not pass a verification or a drill. Never raises.
 
-    Each goes to the people of its job who hear of failures, and one whose job is not here to all.
+    Each goes to the people of its job who hear of failures; one whose job is not here, and a destination
+    that did not answer (`problems`), to all.
     """
     lines: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for verification, backup in found:
@@ -95,9 +98,13 @@ def notify_of_broken(
         name = f"{backup.artifact} at {backup.destination}" if backup is not None else verification.backup_id
         verb = "failed" if verification.outcome == "failed" else "could not be verified"
         lines[tuple(_people(store, backup))].append(f"{name} {verb}: {verification.reason}")
+    for problem in problems:
+        lines[tuple(_people(store, None))].append(f"Nothing could be verified at {problem}")
     for chosen, its in lines.items():
         message = Message(
-            title=f"{len(its)} of your backups did not pass verification",
+            title="Backups did not pass verification"
+            if len(its) > 1
+            else "A backup did not pass verification",
             body="\n".join(its),
             level="error",
         )

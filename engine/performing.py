@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cancellation import CancelToken
 from engine.drill import drill_backup
-from engine.errors import Cancelled, StrongroomError
+from engine.errors import Cancelled, SidecarTooNew, SidecarUnreadable, StrongroomError
 from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, Status
 from engine.integrity import Verification, verify_backup
 from engine.notify import notify_of_broken
@@ -21,8 +21,8 @@ from engine.restore import RestoreRequest, perform_restore
 from engine.units import span_text
 
 if TYPE_CHECKING:
-    from engine.backups import Backup
-    from engine.pipeline.runner import Services
+    from engine.backups import Backup, Problem
+    from engine.services import Services
 
 BUG = "Please report this: it is a bug."
 """The remedy for what no error of ours describes."""
@@ -77,12 +77,12 @@ def _prove(
 ) -> tuple[Status, str]:
     """Verify or drill each backup that was asked for; one that fails does not keep the next from its turn."""
     with recorder.stage(Stage.INITIALIZE):
-        backups, unreachable = _chosen(services, execution, recorder, cancel)
+        chosen, unreachable = _chosen(services, execution, recorder, cancel)
     found: list[Verification] = []
-    total = sum(backup.size for backup in backups) or None
+    total = sum(its.size for its in chosen.values() if its is not None) or None
     done = 0
     with recorder.stage(Stage.VERIFY):
-        for backup in backups:
+        for backup_id, backup in chosen.items():
             cancel.raise_if_cancelled()
 
             def on_bytes(fetched: int, _: int, before: int = done) -> None:
@@ -91,40 +91,56 @@ def _prove(
             log = recorder.logger(Stage.VERIFY)
             if execution.kind == "drill":
                 made = drill_backup(
-                    services, backup.id, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
+                    services, backup_id, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
                 )
             else:
                 level: Literal["checksum", "decode"] = (
                     "decode" if execution.labels.get("level") == "decode" else "checksum"
                 )
                 made = verify_backup(
-                    services, backup.id, level, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
+                    services, backup_id, level, cancel=cancel, log=log, owner=execution.id, on_bytes=on_bytes
                 )
             found.append(made)
-            done += backup.size
+            done += backup.size if backup is not None else 0
             recorder.progress(0, done, stage=Stage.VERIFY, total=total, final=done == total)
             services.store.executions.set_labels(execution.id, {"outcomes": [_outcome(its) for its in found]})
-    by_id = {backup.id: backup for backup in backups}
     if execution.trigger != "manual":
         notify_of_broken(
-            services.store, services.endpoints, [(its, by_id.get(its.backup_id)) for its in found], recorder
+            services.store,
+            services.endpoints,
+            [(its, chosen[its.backup_id]) for its in found],
+            recorder,
+            problems=unreachable,
         )
     return _status(found, unreachable, recorder)
 
 
 def _chosen(
     services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
-) -> tuple[list[Backup], int]:
-    """The backups that were asked for, and how many destinations could not be asked."""
+) -> tuple[dict[str, Backup | None], list[Problem]]:
+    """The backups that were asked for, by ID, and the destinations that could not be asked.
+
+    One whose sidecar cannot be read is None: it is no backup to work with, and it is not passed over.
+    """
     ids = execution.labels.get("backups")
     if ids is not None:
-        return [services.catalogue.get(backup_id) for backup_id in ids], 0
-    unreachable = 0
-    for problem in services.catalogue.refresh(cancel=cancel):
-        unreachable += problem.unreachable
+        return {backup_id: _readable(services, backup_id) for backup_id in ids}, []
+    problems = services.catalogue.refresh(cancel=cancel)
+    for problem in problems:
         recorder.log(str(problem), LogLevel.ERROR, details=problem.remedy)
+    unreachable = [problem for problem in problems if problem.unreachable]
     backups = services.catalogue.list(refresh=False)
-    return (_newest(backups) if execution.kind == "drill" else backups), unreachable
+    if execution.kind == "drill":
+        return {backup.id: backup for backup in _newest(backups)}, unreachable
+    chosen: dict[str, Backup | None] = {backup.id: backup for backup in backups}
+    return chosen | dict.fromkeys(row.id for row in services.catalogue.unreadable()), unreachable
+
+
+def _readable(services: Services, backup_id: str) -> Backup | None:
+    try:
+        return services.catalogue.get(backup_id)
+    except (SidecarUnreadable, SidecarTooNew):
+        return None
 
 
 def _newest(backups: Sequence[Backup]) -> list[Backup]:
@@ -145,7 +161,9 @@ def _outcome(made: Verification) -> dict[str, Any]:
     }
 
 
-def _status(found: Sequence[Verification], unreachable: int, recorder: Recorder) -> tuple[Status, str]:
+def _status(
+    found: Sequence[Verification], unreachable: Sequence[Problem], recorder: Recorder
+) -> tuple[Status, str]:
     """Success only when every one passed and every destination answered: no look is no pass."""
     count = {outcome: sum(its.outcome == outcome for its in found) for outcome in ("passed", "failed")}
     unseen = len(found) - count["passed"] - count["failed"]
@@ -155,7 +173,7 @@ def _status(found: Sequence[Verification], unreachable: int, recorder: Recorder)
     if unseen:
         words.append(f"{unseen} could not be verified")
     if unreachable:
-        words.append(f"{unreachable} destinations did not answer")
+        words.append(f"{', '.join(its.destination for its in unreachable)} did not answer")
     summary = ", ".join(words) + f", in {span_text(sum(its.duration for its in found))}."
     if count["failed"]:
         recorder.log(summary, LogLevel.ERROR)
