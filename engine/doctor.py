@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from engine import __version__
 from engine.errors import SpoolError, StrongroomError
 from engine.home import Home
-from engine.units import size_text
+from engine.units import counted, size_text
 
 if TYPE_CHECKING:
     from engine.hosts.local import LocalHost
@@ -152,7 +152,9 @@ def check_store(home: Home) -> Iterator[Finding]:
             "Move it away and apply your configuration file again: the backups are at the destinations.",
         )
         return
-    yield Finding("store", State.OK, f"{home.database}, {jobs} jobs, {backups} backups known")
+    yield Finding(
+        "store", State.OK, f"{home.database}, {counted(jobs, 'job')}, {counted(backups, 'backup')} known"
+    )
 
 
 def check_secrets(home: Home, environ: Mapping[str, str], store: Store | None) -> Iterator[Finding]:
@@ -220,7 +222,7 @@ def check_spool(home: Home) -> Iterator[Finding]:
         free = free_bytes(above)
     else:
         try:
-            make_spool_folder(folder)
+            make_spool_folder(folder, allow_tmpfs=home.spool_in_memory)
         except SpoolError as error:
             yield Finding("spool", State.ERROR, error.message, error.remedy)
             return

@@ -12,19 +12,34 @@ from engine.errors import StoreError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders of one installation; all of mode 0700."""
+    """The folders of one installation; all of mode 0700.
+
+    `spool_folder` is for a spool on another disk; `spool_in_memory` allows it to lie on a tmpfs.
+    """
 
     root: Path
+    spool_folder: Path | None = None
+    spool_in_memory: bool = False
 
     @classmethod
     def locate(cls, environ: Mapping[str, str] | None = None) -> Home:
-        """`STRONGROOM_HOME` if set, else the platform's own folder for application data."""
+        """`STRONGROOM_HOME` if set, else the platform's own folder for application data.
+
+        `STRONGROOM_SPOOL` names another spool folder; `STRONGROOM_SPOOL_TMPFS=allow` lets it be in memory.
+        """
         environ = os.environ if environ is None else environ
         if chosen := environ.get("STRONGROOM_HOME"):
-            return cls(Path(chosen).expanduser().absolute())
-        import platformdirs
+            root = Path(chosen).expanduser().absolute()
+        else:
+            import platformdirs
 
-        return cls(Path(platformdirs.user_data_dir("strongroom", appauthor=False)))
+            root = Path(platformdirs.user_data_dir("strongroom", appauthor=False))
+        spool = environ.get("STRONGROOM_SPOOL")
+        return cls(
+            root,
+            Path(spool).expanduser().absolute() if spool else None,
+            environ.get("STRONGROOM_SPOOL_TMPFS", "").lower() == "allow",
+        )
 
     @property
     def database(self) -> Path:
@@ -32,7 +47,7 @@ class Home:
 
     @property
     def spool(self) -> Path:
-        return self.root / "spool"
+        return self.spool_folder or self.root / "spool"
 
     @property
     def scratch(self) -> Path:

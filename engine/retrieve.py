@@ -168,7 +168,7 @@ class Retriever:
             return fetched.verdict
 
     def _spool(self, sidecar: Sidecar, cancel: CancelToken, owner: str) -> Spool:
-        folder = make_spool_folder(self._home.spool)
+        folder = make_spool_folder(self._home.spool, allow_tmpfs=self._home.spool_in_memory)
         if (free := free_bytes(folder)) < sidecar.size:
             raise SpoolError(
                 f"The artifact has {size_text(sidecar.size)}, and the spool folder {folder} has "

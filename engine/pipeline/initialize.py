@@ -24,7 +24,7 @@ def initialize(ctx: RunnerContext) -> None:
     if job.encryption != "none":
         ctx.recipients = (services.keys.recipient(job.encryption),)
         ctx.key_names = (job.encryption,)
-    make_spool_folder(services.home.spool)
+    make_spool_folder(services.home.spool, allow_tmpfs=services.home.spool_in_memory)
 
     ctx.source_endpoint = services.endpoints.get("source", job.source_id)
     ctx.source = ctx.stack.enter_context(

@@ -17,6 +17,7 @@ from pathlib import Path
 from engine.cancellation import CancelToken
 from engine.errors import SpoolError
 from engine.readers import CHUNK, Reader
+from engine.units import size_text
 
 _CHECK_EVERY = 16 << 20
 _RESERVE = 32 << 20
@@ -42,12 +43,12 @@ def make_spool_folder(folder: Path, *, allow_tmpfs: bool = False) -> Path:
     except OSError as error:
         raise SpoolError(
             f"The spool folder {folder} cannot be used: {error.strerror}.",
-            remedy="Make it writable, or choose another folder.",
+            remedy="Make it writable, or name another folder by STRONGROOM_SPOOL.",
         ) from error
     if in_memory:
         raise SpoolError(
             f"The spool folder {folder} lies in memory (tmpfs): a large dump would exhaust it.",
-            remedy="Choose a folder on a disk, or allow a tmpfs explicitly.",
+            remedy="Name a folder on a disk by STRONGROOM_SPOOL, or allow memory by STRONGROOM_SPOOL_TMPFS=allow.",
         )
     return folder
 
@@ -213,11 +214,11 @@ class Spool:
         folder = self.path.parent
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             try:
-                free = f"{free_bytes(folder)} bytes free"
+                free = f"{size_text(free_bytes(folder))} free"
             except OSError:
                 free = "free space unknown"
             return SpoolError(
-                f"The spool folder {folder} is full ({free}) after {self._size} bytes of this artifact.",
+                f"The spool folder {folder} is full ({free}) after {size_text(self._size)} of this artifact.",
                 remedy="Free some space there, or choose a spool folder on a larger disk.",
             )
         return SpoolError(
