@@ -49,4 +49,4 @@ def test_a_destination_that_does_not_answer_is_no_pass(bench: Bench) -> None:
     execution = bench.workspace.wait(bench.workspace.verify(None), 60)
 
     assert execution.status is not Status.SUCCESS
-    assert "no answer from vault" in (execution.error or "")
+    assert "vault did not answer" in (execution.error or "")
