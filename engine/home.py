@@ -47,7 +47,8 @@ class Home:
 
     @property
     def spool(self) -> Path:
-        return self.spool_folder or self.root / "spool"
+        # A folder of our own below the chosen one: it becomes private, and is swept after a crash.
+        return self.spool_folder / "strongroom-spool" if self.spool_folder else self.root / "spool"
 
     @property
     def scratch(self) -> Path:

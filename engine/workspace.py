@@ -195,9 +195,13 @@ class Workspace:
         """
         settled = self.queue.settle_orphans()
         for folder in (self.home.scratch, self.home.spool):
-            scratch.sweep(folder, self.is_dead)
+            scratch.sweep(folder, self._was_ours)
         leftovers.sweep(self.store, self.endpoints, self.is_dead)
         return settled
+
+    def _was_ours(self, execution_id: str) -> bool:
+        """Whether it is an execution of this store that nobody runs; a file of anybody else's stays."""
+        return self.store.executions.find(execution_id) is not None and self.is_dead(execution_id)
 
     def is_dead(self, execution_id: str) -> bool:
         """Whether nobody runs that execution (any more)."""

@@ -48,7 +48,7 @@ def make_spool_folder(folder: Path, *, allow_tmpfs: bool = False) -> Path:
     if in_memory:
         raise SpoolError(
             f"The spool folder {folder} lies in memory (tmpfs): a large dump would exhaust it.",
-            remedy="Name a folder on a disk by STRONGROOM_SPOOL, or allow memory by STRONGROOM_SPOOL_TMPFS=allow.",
+            remedy="Name a folder on a disk by STRONGROOM_SPOOL; STRONGROOM_SPOOL_TMPFS=allow allows memory.",
         )
     return folder
 

@@ -19,7 +19,7 @@ def test_the_environment_chooses_the_folder(tmp_path: Path) -> None:
 def test_the_spool_may_lie_on_another_disk_and_in_memory_only_when_allowed(tmp_path: Path) -> None:
     chosen = {"STRONGROOM_HOME": str(tmp_path / "state"), "STRONGROOM_SPOOL": str(tmp_path / "big")}
 
-    assert Home.locate(chosen).spool == tmp_path / "big"
+    assert Home.locate(chosen).spool == tmp_path / "big" / "strongroom-spool"
     assert not Home.locate(chosen).spool_in_memory
     assert Home.locate({**chosen, "STRONGROOM_SPOOL_TMPFS": "allow"}).spool_in_memory
 

@@ -121,3 +121,12 @@ def test_settling_leaves_alone_what_another_process_runs(bench: Bench) -> None:
         finally:
             child.kill()
     assert [its.status for its in workspace.store.executions.list()] == [Status.CANCELLED]
+
+
+def test_settling_touches_no_file_of_anybody_else(bench: Bench) -> None:
+    foreign = bench.workspace.home.spool / "thesis.final.odt"
+    foreign.write_text("not ours")
+
+    bench.workspace.settle()
+
+    assert foreign.read_text() == "not ours"
