@@ -5,6 +5,7 @@ It runs whatever happened before it. Nothing in here changes a status that was s
 
 from __future__ import annotations
 
+from engine.backups import backup_id
 from engine.errors import Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
 from engine.pipeline.context import DestinationContext, RunnerContext
@@ -58,7 +59,16 @@ def complete(ctx: RunnerContext) -> None:
         )
         _say(ctx, (finished - ctx.started_at).total_seconds())
         _notify(ctx)
-    ctx.recorder.emit(ExecutionFinished(ctx.execution.id, ctx.status, ctx.error, ctx.remedy))
+    ctx.recorder.emit(ExecutionFinished(ctx.execution.id, ctx.status, ctx.error, ctx.remedy, _backups(ctx)))
+
+
+def _backups(ctx: RunnerContext) -> tuple[str, ...]:
+    return tuple(
+        backup_id(destination.endpoint.id, result.artifact.name)
+        for destination in ctx.destinations
+        for result in destination.results
+        if result.status is Status.SUCCESS
+    )
 
 
 def _explain(ctx: RunnerContext) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from engine.errors import Cancelled, DumpIncomplete, StrongroomError
 from engine.events import LogLevel, LogType, Stage, Status
 from engine.pipeline.context import Artifact, RunnerContext
-from engine.pipeline.fanout import Fanout
+from engine.pipeline.fanout import Abandoned, Fanout
 from engine.sidecar import Encryption, Sidecar, seal_fingerprint
 from engine.streams.chain import Encoded, encode
 from engine.streams.spool import Spool
@@ -36,6 +36,13 @@ def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
             artifact.status, artifact.error = Status.CANCELLED, str(cancelled)
             artifact.spool.fail(cancelled)
             raise
+        except Abandoned as error:
+            # What the destinations failed of is the run's error, and theirs to tell.
+            artifact.status, artifact.error = Status.FAILED, error.message
+            ctx.recorder.log(
+                f"The dump of {artifact.database} was stopped: every destination has failed.",
+                LogLevel.WARNING,
+            )
         except Exception as error:  # an adapter's surprise fails this database, loudly, not the others
             _failed(ctx, artifact, error)
             artifact.spool.fail(error)

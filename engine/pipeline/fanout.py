@@ -9,7 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from engine.errors import StrongroomError
 from engine.pipeline.context import Artifact, DestinationContext, UploadResult
+
+
+class Abandoned(StrongroomError):
+    """Every destination has failed before the dump was done: nobody is left to take it."""
+
 
 Upload = Callable[[DestinationContext, Artifact], UploadResult]
 

@@ -14,7 +14,7 @@ from engine.events import ExecutionStarted, LogLevel, Stage, Status
 from engine.pipeline.completion import complete, fail, settle_status
 from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.dump import dump_all
-from engine.pipeline.fanout import Fanout
+from engine.pipeline.fanout import Abandoned, Fanout
 from engine.pipeline.initialize import initialize
 from engine.pipeline.recorder import Recorder
 from engine.pipeline.retention import retain
@@ -74,5 +74,9 @@ def _back_up(ctx: RunnerContext) -> None:
 
 
 def _close_spool(artifact: Artifact) -> None:
-    if artifact.spool is not None:
-        artifact.spool.close()
+    if artifact.spool is None:
+        return
+    if not artifact.spool.finished:
+        # A dump that nobody takes any more need not go on; where it failed by itself, that error stays.
+        artifact.spool.fail(Abandoned("Every destination has failed."))
+    artifact.spool.close()

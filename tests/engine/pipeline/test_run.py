@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import LogLevel, Stage, Status
+from engine.events import Event, ExecutionFinished, LogLevel, Stage, Status
 from engine.keys import Keys
 from engine.records import JobOptions
 from engine.workspace import Workspace
@@ -38,6 +38,16 @@ def test_a_run_stores_one_artifact_and_its_sidecar_at_every_destination(bench: B
         ("near", Status.SUCCESS, artifact.name),
         ("far", Status.SUCCESS, artifact.name),
     ]
+
+
+def test_the_end_is_told_with_the_ids_that_the_catalogue_lists(bench: Bench) -> None:
+    told: list[Event] = []
+    bench.workspace.events.subscribe(told.append)
+    bench.run(bench.job(destinations=two_folders(bench.folder)))
+
+    [end] = [event for event in told if isinstance(event, ExecutionFinished)]
+    assert end.status is Status.SUCCESS
+    assert sorted(end.backups) == sorted(backup.id for backup in bench.workspace.catalogue.list())
 
 
 def test_the_standard_tools_alone_restore_the_artifact(bench: Bench, tmp_path: Path) -> None:
