@@ -147,9 +147,16 @@ def test_each_rule_gives_its_reason() -> None:
 
 
 def test_what_one_rule_keeps_the_next_does_not_count() -> None:
-    found = planned([ago(days) for days in range(30)], Retention("smart", daily=3, weekly=2))
-    # The week of the daily ones is theirs; two more weeks are kept.
-    assert kept(found) == ["-0", "-1", "-2", "-9", "-16"]
+    """The example of docs/retention.md."""
+    sets = [one(at, at.strftime("%a %d")) for at in (NOW - timedelta(days=days) for days in range(20))]
+    found = planned(sets, Retention("smart", daily=3, weekly=2))
+    assert {name: reason(found, name) for name in kept(found)} == {
+        "Tue 24": "daily 1 of 3, the newest of 2026-11-24",
+        "Mon 23": "daily 2 of 3, the newest of 2026-11-23",
+        "Sun 22": "daily 3 of 3, the newest of 2026-11-22",
+        "Sun 15": "weekly 1 of 2, the newest of 2026-W46",
+        "Sun 08": "weekly 2 of 2, the newest of 2026-W45",
+    }
 
 
 def test_days_end_at_midnight_of_the_jobs_zone() -> None:
