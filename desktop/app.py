@@ -17,6 +17,7 @@ from desktop.session import Session
 from desktop.single import SingleInstance
 from desktop.theme import Mode, install, theme
 from desktop.tray import Tray, app_icon
+from desktop.views.settings import read_chosen
 from desktop.window import MainWindow
 from desktop.worker import QtExecutor
 from engine import __version__
@@ -68,6 +69,8 @@ class Application(QObject):
         self.tray.open_asked.connect(self.window.raise_up)
         self.tray.quit_asked.connect(self.closing.quit)
         self.tray.run_asked.connect(self.session.run_job)
+        self._follows_settings = mode == "system"
+        self.session.ready.connect(self._read_theme)
         self._instance = instance
         if instance is not None:
             instance.raise_asked.connect(self.window.raise_up)
@@ -83,6 +86,10 @@ class Application(QObject):
     def has_tray(self) -> bool:
         """Whether closing the window leaves something to open it again with."""
         return self._with_tray and Tray.is_available() and self.tray.icon.isVisible()
+
+    def _read_theme(self) -> None:
+        if self._follows_settings:
+            self.session.ask(self, read_chosen, lambda chosen: theme().choose(chosen.theme))
 
     def _say_where(self) -> None:
         self.tray.tell("Strongroom goes on in the tray", "Scheduled jobs run. Quit is in the tray's menu.")

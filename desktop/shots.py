@@ -41,7 +41,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
     ledger = save("source", "ledger", "sqlite", {"path": str(folder / "ledger.sqlite")})
     here = save("destination", "this-computer", "local", {"path": str(folder / "backups")})
     nas = save("destination", "studio-nas", "local", {"path": str(folder / "nas")})
-    gone = save("destination", "usb-disk", "local", {"path": str(folder / "not-mounted" / "usb")})
+    gone = save("destination", "usb-disk", "local", {"path": str(folder / "shop.sqlite" / "usb")})
     smart = {"mode": "smart", "daily": 7, "weekly": 4, "monthly": 12, "yearly": 2}
     to = [
         JobDestination(here.id, here.name, 0, {"mode": "simple", "keep": 14}),

@@ -31,6 +31,7 @@ from desktop.widgets import (
     StateChip,
     ValueLabel,
     button,
+    column,
     label,
     listing,
     row,
@@ -139,8 +140,12 @@ class BackupsView(View):
         head.addWidget(self.name_label)
         head.addWidget(self.about_label)
         inside.addLayout(head)
-        inside.addLayout(row(self.restore_button, self.verify_button, self.drill_button, 1))
-        inside.addLayout(row(self.lock_button, self.delete_button, 1))
+        inside.addLayout(
+            column(
+                row(self.restore_button, self.verify_button, self.drill_button, 1),
+                row(self.lock_button, self.delete_button, 1, gap=0),
+            )
+        )
         for card in (proof, facts, without):
             inside.addWidget(card)
         inside.addStretch(1)

@@ -138,9 +138,23 @@ def _fill(made: BoxT, items: tuple[QWidget | QLayout | int, ...], gap: int, marg
     return made
 
 
+class _Scrolled(QWidget):
+    """The inside of a page that scrolls.
+
+    A wrapped label's least height is told for its least width; what counts is the height for the width
+    that there is, which the scroll area asks for besides.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        least, layout = super().minimumSizeHint(), self.layout()
+        if layout is not None and layout.hasHeightForWidth():
+            least.setHeight(0)
+        return least
+
+
 def scrolled(content: QLayout, margin: int = Size.MARGIN) -> QScrollArea:
     """A page that scrolls when the window is too low for it."""
-    inner = QWidget()
+    inner = _Scrolled()
     inner.setObjectName("scrolled")
     content.setContentsMargins(margin, margin - Size.GRID, margin, margin - Size.GRID)
     inner.setLayout(content)

@@ -14,14 +14,18 @@ from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QWidget
 from desktop.theme import Role, set_role
 
 BREAK = "\u200b"
-LONGEST = 12
-"""Characters of a word after which it may be broken."""
+LONG, STEP = 25, 4
+"""A word of so many characters may be broken after every so many: a checksum, not a person's word."""
 
 
 def breakable(text: str) -> str:
-    """The text with an invisible break after each separator, and within long runs of letters."""
+    """The text with an invisible break after each separator, and within very long runs of letters."""
     text = re.sub(r"([/\\_.:,=@-])(?=\S)", rf"\1{BREAK}", text)
-    return re.sub(rf"([^\s{BREAK}]{{{LONGEST}}})(?=[^\s{BREAK}])", rf"\1{BREAK}", text)
+    return re.sub(
+        rf"[^\s{BREAK}]{{{LONG},}}",
+        lambda word: re.sub(rf"(.{{{STEP}}})(?=.)", rf"\1{BREAK}", word.group()),
+        text,
+    )
 
 
 class ValueLabel(QLabel):

@@ -55,7 +55,7 @@ def driver(
     tmp_path: Path,
 ) -> Iterator[Driver]:
     """The real window on a fresh installation, driven by clicks and keys; closed at the end."""
-    application = Application(qapp, opener, scheduled=False, with_tray=False)
+    application = Application(qapp, opener, mode="light", scheduled=False, with_tray=False)
     driven = Driver(qtbot, application, tmp_path)
     driven.start()
     yield driven

@@ -87,14 +87,18 @@ class Driver:
         self.click(self.button(text, within))
 
     def button(self, text: str, within: QWidget | None = None) -> QPushButton:
-        """The button of that text (or that accessible name) that is to be seen."""
-        found = [
-            its
-            for its in (within or self.window).findChildren(QPushButton)
-            if its.isVisible() and text in (its.text(), its.accessibleName())
-        ]
-        assert len(found) == 1, f"{len(found)} buttons {text!r} are to be seen"
-        return found[0]
+        """The one button of that text (or that accessible name), when it is to be seen."""
+
+        def found() -> list[QPushButton]:
+            return [
+                its
+                for its in (within or self.window).findChildren(QPushButton)
+                if its.isVisible() and text in (its.text(), its.accessibleName())
+            ]
+
+        self.until(lambda: bool(found()))
+        assert len(found()) == 1, f"{len(found())} buttons {text!r} are to be seen"
+        return found()[0]
 
     def write(self, field: QWidget, text: str) -> None:
         """Type into a field, in place of what it holds."""

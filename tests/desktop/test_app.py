@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from pytestqt.qtbot import QtBot
 
 from desktop.app import Application, no_display
 from desktop.single import SingleInstance
+from desktop.theme import theme
 from desktop.worker import QtExecutor
 from engine.errors import StoreError
 from engine.home import Home
 from engine.workspace import Workspace
+from tests.desktop.driver import Driver
 
 PATIENCE = 60
 
@@ -37,7 +40,7 @@ def test_a_second_start_raises_the_first_window_and_ends(
 ) -> None:
     first = SingleInstance(home)
     assert first.take()
-    application = Application(qapp, instance=first, scheduled=False, with_tray=False)
+    application = Application(qapp, instance=first, mode="light", scheduled=False, with_tray=False)
     assert not application.window.isVisible()
     second = subprocess.Popen([sys.executable, "-m", "desktop"], env=environment(home))
     qtbot.waitUntil(application.window.isVisible, timeout=PATIENCE * 1000)
@@ -108,7 +111,7 @@ def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
         tries.append(1)
         raise StoreError("The store is of a newer Strongroom.", remedy="Update Strongroom.")
 
-    application = Application(qapp, opener, scheduled=False, with_tray=False)
+    application = Application(qapp, opener, mode="light", scheduled=False, with_tray=False)
     application.start()
     window = application.window
     qtbot.waitUntil(window.opening.problem.isVisible)
@@ -123,3 +126,16 @@ def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
     qtbot.waitUntil(lambda: not window.isVisible())
     window.deleteLater()
     application.deleteLater()
+
+
+def test_the_theme_that_was_chosen_is_put_on_again(
+    qapp: QApplication, qtbot: QtBot, home: Home, opener: Callable[[QtExecutor], Workspace]
+) -> None:
+    with opener(QtExecutor()) as workspace:
+        workspace.store.settings.set("desktop.theme", "dark")
+    application = Application(qapp, opener, scheduled=False, with_tray=False)
+    driver = Driver(qtbot, application, home.root)
+    driver.start()
+    qtbot.waitUntil(lambda: theme().palette.dark)
+    theme().choose("light")
+    driver.end()
