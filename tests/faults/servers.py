@@ -66,9 +66,8 @@ def tools(folder: Path, server: Server, scripts: Mapping[str, str]) -> str:
     whole = {}
     for tool, script in scripts.items():
         wrapped = f"set -o pipefail; {script.replace('@REAL@', str(server.binaries / tool))}"
-        whole[tool] = (
-            f'case "$1" in --version) exec @REAL@ --version;; esac\nexec bash -c {shlex.quote(wrapped)} {tool} "$@"'
-        )
+        version = 'case "$1" in --version) exec @REAL@ --version;; esac'
+        whole[tool] = f'{version}\nexec bash -c {shlex.quote(wrapped)} {tool} "$@"'
     return str(tools_folder(folder, server.binaries, whole))
 
 

@@ -1,4 +1,4 @@
-"""The database side fails: each time the run says so in words that help, and nothing half-dumped is a backup."""
+"""The database side fails: each time the run says so in words that help, and half a dump is no backup."""
 
 from __future__ import annotations
 
