@@ -75,7 +75,8 @@ def encode(
         stage = compressor(compression)
         for chunk in dump:
             dump_size += len(chunk)
-            pipe.put(stage.feed(chunk))
+            for start in range(0, len(chunk), compression.step):
+                pipe.put(stage.feed(chunk[start : start + compression.step]))
             if on_progress is not None:
                 on_progress(dump_size, spool.size)
         pipe.put(stage.finish())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.errors import ConfigError
+from engine.readers import CHUNK
 
 
 class _Algorithm(NamedTuple):
@@ -34,6 +35,11 @@ ALGORITHMS = {
 }
 
 
+_ZSTD_THREADED = 9
+"""The highest level with worker threads. Above it each worker's tables take 30 to 110 MiB, and a cancel
+waits seconds, holding up the whole process, for what the workers have begun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compression:
     """How an artifact is compressed: an algorithm of `ALGORITHMS` and its level."""
@@ -45,6 +51,12 @@ class Compression:
     def suffix(self) -> str:
         """What the artifact's name gets: `.zst`, `.gz`, `.br`, or nothing."""
         return ALGORITHMS[self.algorithm].suffix
+
+    @property
+    def step(self) -> int:
+        """Bytes to feed at a time, so that one call takes a fraction of a second and a cancel is noticed."""
+        slow = self.algorithm == "brotli" or (self.algorithm == "zstd" and self.level > _ZSTD_THREADED)
+        return 64 << 10 if slow else CHUNK
 
     def describe(self) -> str:
         """For people: "zstd, level 3"."""
@@ -127,13 +139,11 @@ class _ZstdCompressor(Compressor):
         options = {
             zstd.CompressionParameter.compression_level: level,
             zstd.CompressionParameter.checksum_flag: 1,
-            # More than four outrun any single dump, and each costs memory.
-            zstd.CompressionParameter.nb_workers: min(os.cpu_count() or 1, 4),
         }
-        if level <= 9:
-            # Jobs of 2 MiB instead of zstd's own 8 MiB: as fast and as small on real dumps, in 27 MiB of
-            # memory instead of 87 (level 3, four workers). From 10 on the tables of a worker outweigh
-            # that (70 to 110 MiB each), and long matches are what is paid for.
+        if level <= _ZSTD_THREADED:
+            # More than four workers outrun any single dump. Jobs of 2 MiB instead of zstd's own 8 MiB are
+            # as fast and as small on real dumps, in 27 MiB of memory instead of 87 (level 3, four workers).
+            options[zstd.CompressionParameter.nb_workers] = min(os.cpu_count() or 1, 4)
             options[zstd.CompressionParameter.job_size] = 2 << 20
         self._compressor = zstd.ZstdCompressor(options=options)
 

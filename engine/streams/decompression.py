@@ -1,6 +1,6 @@
 """Decompression stages of a restore's stream: the way back from `compression.py`.
 
-They hand out pieces of at most 1 MiB, so that a small chunk that grows a thousandfold costs no memory;
+They hand out bounded pieces of 1 to 2 MiB, so that a small chunk that grows a thousandfold costs no memory;
 read several frames or members in a row, as the standard tools do; and refuse a cut stream and garbage.
 """
 
@@ -22,7 +22,7 @@ class Decompressor(ABC):
 
     @abstractmethod
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take a chunk; yield what it holds in pieces of at most 1 MiB. To be read to its end."""
+        """Take a chunk; yield what it holds in bounded pieces. To be read to its end."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -147,7 +147,7 @@ class _Brotli(_Framed):
 
     def _step(self, data: bytes) -> tuple[bytes, bytes, bool]:
         out = self._frame.process(data, output_buffer_limit=CHUNK)
-        return out, b"", self._frame.can_accept_more_data()
+        return out, b"", not out  # `can_accept_more_data` is True while output is still held back
 
     def _at_end(self) -> bool:
         return bool(self._frame.is_finished())

@@ -32,6 +32,7 @@ class Pipe:
     def put(self, chunk: bytes) -> None:
         """Hand over a chunk, waiting for room. Raises the consumer's error, or `Cancelled`."""
         if not chunk:
+            self._raise_if_stopped()
             return
         with self._cancel.calling(self._wake), self._changed:
             self._changed.wait_for(lambda: self._waiting < self._capacity or self._stopped())
