@@ -21,6 +21,7 @@ from engine.errors import IntegrityError, SecretsError, StrongroomError
 from engine.events import Status
 from engine.home import Home
 from engine.records import Execution, Job, JobDestination
+from engine.units import size_text
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -148,9 +149,7 @@ def play(workspace: Workspace, profile: Profile, tell: Callable[[Step], None], r
         artifact = result.run.artifacts[0]
         result.artifact = profile.backups / artifact.name
         result.backup_id = _backup_id(workspace, artifact.name)
-        said.append(
-            f"{result.backup_id}: {artifact.name}, {artifact.size:,} bytes, SHA-256 {artifact.sha256}"
-        )
+        said.append(f"{result.backup_id}: {size_text(artifact.size or 0)}, {artifact.name}")
     with _step(tell, "Verification") as said:
         _succeeded(run(lambda: workspace.verify([result.backup_id], "decode")))
         said.append("signature, checksum, decryption, decompression: all of the file was read, and is whole")
@@ -162,29 +161,21 @@ def play(workspace: Workspace, profile: Profile, tell: Callable[[Step], None], r
         _succeeded(run(lambda: workspace.restore(request)))
         if found := sample.differences(profile.sample, profile.restored):
             raise IntegrityError(f"The restored database differs from the sample: {'; '.join(found)}.")
-        said.append(f"{profile.restored}: all {rows:,} rows and the schema are the same")
+        said.append(f"{profile.restored}: all {rows:,} rows and the schema are equal")
     return result
 
 
 def commands(profile: Profile, result: Result, strongroom: str) -> list[str]:
-    """The shell's lines that restore the backup with standard tools; `strongroom` only gives the key."""
+    """The lines of one shell that restore the backup with standard tools; Strongroom only gives the key."""
     quote = shlex.quote
     key, target = profile.folder / "key.txt", profile.folder / "by-hand.sqlite"
     table = max(result.tables, key=lambda name: result.tables[name])
     return [
-        f"{_assignments(profile)} {quote(strongroom)} keys export {KEY} -o {quote(str(key))}",
+        *(f"export {name}={quote(value)}" for name, value in profile.environment.items()),
+        f"{quote(strongroom)} keys export {KEY} -o {quote(str(key))}",
         f"age -d -i {quote(str(key))} {quote(str(result.artifact))} | zstd -d > {quote(str(target))}",
         f"sqlite3 {quote(str(target))} 'PRAGMA integrity_check; SELECT count(*) FROM {table}'",  # noqa: S608
     ]
-
-
-def _assignments(profile: Profile) -> str:
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in profile.environment.items())
-
-
-def exports(profile: Profile) -> list[str]:
-    """The shell's lines after which every `strongroom` command works on the demo's profile."""
-    return [f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()]
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import click
 from engine.cli.following import interruptions
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
-from engine.cli.words import moment, plural, safe
+from engine.cli.words import moment, safe
 from engine.events import Event, ExecutionFinished, ExecutionStarted, LogAdded, LogLevel
+from engine.units import counted
 
 
 @click.command()
@@ -39,7 +40,7 @@ def _tell(out: Output, event: Event) -> None:
     if isinstance(event, ExecutionStarted):
         out.log(f"{safe(event.job) or 'A system task'} began ({event.execution_id})")
     elif isinstance(event, ExecutionFinished):
-        backups = f", {plural(len(event.backups), 'backup')}" if event.backups else ""
+        backups = f", {counted(len(event.backups), 'backup')}" if event.backups else ""
         why = f": {event.error}" if event.error else ""
         out.log(f"{event.execution_id} ended: {event.status}{backups}{why}")
     elif isinstance(event, LogAdded) and event.entry.level in (LogLevel.WARNING, LogLevel.ERROR):

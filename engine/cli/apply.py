@@ -8,7 +8,7 @@ import click
 
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
-from engine.cli.words import plural
+from engine.units import counted
 
 _SIGNS = {"create": "+", "update": "~", "unchanged": "="}
 _COLORS = {"create": "green", "update": "yellow", "unchanged": None}
@@ -58,6 +58,6 @@ def command(out: Output, file: Path, dry_run: bool) -> None:
     if not planned.changes:
         out.line("The file names nothing.")
     elif dry_run:
-        out.line(f"Dry run: {plural(len(changed), 'change')} would be made; nothing was written.", bold=True)
+        out.line(f"Dry run: {counted(len(changed), 'change')} would be made; nothing was written.", bold=True)
     else:
-        out.line(f"Done: {plural(len(changed), 'change')}.", bold=True)
+        out.line(f"Done: {counted(len(changed), 'change')}.", bold=True)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.argument("destination", required=False)
 @click.option("--job", metavar="JOB", help="Only of this job.")
 @click.option("--cached", is_flag=True, help="What was seen last, without asking the destinations.")
+@click.option("-l", "--long", is_flag=True, help="With the artifacts' names.")
 @with_output
-def command(out: Output, destination: str | None, job: str | None, cached: bool) -> int:
+def command(out: Output, destination: str | None, job: str | None, cached: bool, long: bool) -> int:
     """List the backups at DESTINATION, or at all destinations, newest first.
 
     The destinations are asked, so that backups of other installations are listed too. What cannot be
@@ -43,9 +44,11 @@ def command(out: Output, destination: str | None, job: str | None, cached: bool)
         Column("Size", right=True),
         "Destination",
         "Verified",
-        "Artifact",
+        "Notes",
+        *(["Artifact"] if long else []),
     ]
-    out.table(columns, [_row(backup) for backup in found], empty="There is no backup here yet.")
+    rows = [[*_row(backup), *([backup.artifact] if long else [])] for backup in found]
+    out.table(columns, rows, empty="There is no backup here yet.")
     return code
 
 
@@ -79,5 +82,5 @@ def _row(backup: Backup) -> list[str]:
         size(backup.size),
         backup.destination,
         verified,
-        f"{backup.artifact} ({', '.join(notes)})" if notes else backup.artifact,
+        ", ".join(notes),
     ]

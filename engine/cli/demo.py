@@ -42,7 +42,8 @@ def command(out: Output, headless: bool) -> int:
 
     with workspace(out) as opened:
         result = demo.play(opened, profile, tell, lambda start: follow(opened, start, out, quiet=True))
-    lines = demo.commands(profile, result, _this_command())
+    strongroom = _this_command()
+    lines = demo.commands(profile, result, strongroom)
     assert result.run is not None  # noqa: S101 - play raises when the backup fails
     out.document(
         {
@@ -59,14 +60,11 @@ def command(out: Output, headless: bool) -> int:
             "commands": lines,
         }
     )
-    out.line("\nStandard tools restore it as well, without Strongroom (but for the key):", bold=True)
+    out.line("\nStandard tools restore it as well; Strongroom only gives the key:", bold=True)
     for line in lines:
         out.line(f"  {line}")
-    out.line("\nTo look around in this profile:", bold=True)
-    for line in demo.exports(profile):
-        out.line(f"  {line}")
-    out.line("  strongroom backups")
-    out.line(f"Remove the folder {profile.home.root} to remove the demo.")
+    out.line(f"\nAfter these exports, `{strongroom} backups` and all other commands work on this profile.")
+    out.line(f"The demo is gone when its folder is: {profile.home.root}")
     return 0 if headless else start_desktop()
 
 

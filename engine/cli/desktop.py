@@ -17,7 +17,7 @@ def start_desktop() -> int:
     """Start the window; returns its exit code. Raises `UsageError` where it cannot be shown."""
     require_desktop()
     window = importlib.import_module(DESKTOP)
-    return int(window.main() or 0)
+    return int(window.main([]) or 0)
 
 
 def require_desktop() -> None:

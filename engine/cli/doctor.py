@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from engine.cli.output import ExitCode, Output, with_output
-from engine.cli.words import plural
+from engine.units import counted
 
 _SIGNS = {"ok": "✓", "note": "·", "warning": "!", "error": "✕"}
 _COLORS = {"ok": None, "note": None, "warning": "yellow", "error": "red"}
@@ -38,7 +38,7 @@ def command(out: Output) -> int:
     errors = sum(its.state is State.ERROR for its in findings)
     warnings = sum(its.state is State.WARNING for its in findings)
     if errors or warnings:
-        out.line(f"\n{plural(errors, 'error')}, {plural(warnings, 'warning')}.", bold=True)
+        out.line(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}.", bold=True)
     else:
         out.line("\nAll is well.", bold=True)
     return ExitCode.FAILED if errors else ExitCode.SUCCESS

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.cli.words import moment, plural
+from engine.cli.words import moment
 from engine.errors import NotFound, UsageError
+from engine.units import counted
 
 if TYPE_CHECKING:
     from engine.backups import Backup
@@ -60,7 +61,7 @@ def _latest(workspace: Workspace, text: str) -> Backup:
 def _only(matches: Sequence[Backup], text: str) -> Backup:
     if len(matches) == 1:
         return matches[0]
-    raise _ambiguous(matches, f"{text!r} may mean {plural(len(matches), 'backup')}.")
+    raise _ambiguous(matches, f"{text!r} may mean {counted(len(matches), 'backup')}.")
 
 
 def _ambiguous(matches: Sequence[Backup], message: str) -> UsageError:

@@ -8,7 +8,7 @@ from engine.cli import documents
 from engine.cli.output import Column, Output, with_output
 from engine.cli.session import workspace
 from engine.cli.summary import sign
-from engine.cli.words import NOTHING, duration, moment, size
+from engine.cli.words import NOTHING, cut, duration, moment, size
 from engine.records import Execution, ExecutionKind
 
 KINDS = ["run", "restore", "verify", "drill", "retention"]
@@ -34,7 +34,7 @@ def command(out: Output, job: str | None, kind: ExecutionKind | None, limit: int
         "Began",
         Column("Took", right=True),
         Column("Size", right=True),
-        "Why",
+        "Note",
     ]
     out.table(columns, [_row(execution) for execution in found], empty="Nothing has run yet.")
 
@@ -49,5 +49,5 @@ def _row(execution: Execution) -> list[str]:
         moment(execution.started_at or execution.queued_at),
         duration(execution.duration),
         size(sum(sizes) if sizes else None),
-        execution.error.splitlines()[0] if execution.error else execution.trigger,
+        cut(execution.error) if execution.error else execution.trigger,
     ]

@@ -75,11 +75,11 @@ class Output:
     def line(self, text: str = "", *, bold: bool = False, color: str | None = None) -> None:
         """A line of the answer, for people alone."""
         if not self.json:
-            click.echo(click.style(safe(text), bold=bold or None, fg=color))
+            click.echo(_styled(text, bold=bold, color=color))
 
     def log(self, text: str, *, color: str | None = None) -> None:
         """A line on the way to the answer; under `--json` it goes to standard error."""
-        click.echo(click.style(safe(text), fg=color), err=self.json)
+        click.echo(_styled(text, color=color), err=self.json)
 
     def warn(self, text: str) -> None:
         """A line that must be seen whoever reads standard output: on standard error in both modes."""
@@ -142,6 +142,10 @@ def exit_code_of_error(error: BaseException) -> int:
     return ExitCode.FAILED
 
 
+def _styled(text: str, *, bold: bool = False, color: str | None = None) -> str:
+    return click.style(safe(text), bold=True if bold else None, fg=color) if bold or color else safe(text)
+
+
 def _say_error(message: str, remedy: str) -> None:
     click.echo(click.style("strongroom: ", fg="red", bold=True) + safe(message), err=True)
     if remedy:
@@ -175,16 +179,13 @@ def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> str
     from rich.text import Text
 
     on_terminal = sys.stdout.isatty()
-    # Into a pipe or a file nothing is ever wrapped or cut: one row is one line there.
-    console = Console(file=sys.stdout, width=None if on_terminal else 100_000, highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold" if on_terminal else "")
+    # One row is one line, however narrow the terminal is: it can be found, counted and copied.
+    console = Console(file=sys.stdout, width=100_000, highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if on_terminal else "")
     for column in columns:
-        table.add_column(
-            Text(column.title), justify="right" if column.right else "left", overflow="fold", no_wrap=False
-        )
+        table.add_column(Text(column.title), justify="right" if column.right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(safe(cell)) for cell in row))
+        table.add_row(*(Text(" ".join(safe(cell).split("\n"))) for cell in row))
     with console.capture() as captured:
         console.print(table)
-    lines = captured.get().splitlines()
-    return "\n".join(lines if on_terminal else [line.rstrip() for line in lines])
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -123,9 +123,9 @@ class ProgressView:
     def _update(self, *, total: float | None, completed: float | None, text: str) -> None:
         if self._main is None:
             self._main = self._bars.add_task(self._stage, total=None, text="")
-        self._bars.update(
-            self._main, description=self._stage, total=total, completed=completed or 0, text=text
-        )
+        self._bars.update(self._main, description=self._stage, completed=completed or 0, text=text)
+        # Rich takes a total of None for "as before"; here it means that nothing is known.
+        next(task for task in self._bars.tasks if task.id == self._main).total = total
 
     def _destination(self, event: DestinationProgress) -> None:
         name = safe(event.destination)

@@ -8,8 +8,9 @@ import click
 
 from engine.cli.output import ExitCode, Output, with_output
 from engine.cli.session import workspace
-from engine.cli.words import moment, plural, size
+from engine.cli.words import moment, size
 from engine.clock import iso
+from engine.units import counted
 
 if TYPE_CHECKING:
     from engine.retaining import Retained
@@ -74,4 +75,4 @@ def _tell(out: Output, found: Retained, dry_run: bool) -> None:
     elif found.plan and found.plan.paused:
         out.line(f"! Paused, nothing is deleted: {found.plan.paused}", color="yellow")
     elif not dry_run:
-        out.line(f"{plural(len(found.deleted), 'backup')} deleted.")
+        out.line(f"{counted(len(found.deleted), 'backup')} deleted.")

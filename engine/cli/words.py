@@ -37,6 +37,7 @@ def safe(text: object) -> str:
     )
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """`1 backup`, `2 backups`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def cut(text: str, longest: int = 60) -> str:
+    """The first line of a text, cut to `longest` characters where a table has no room for all of it."""
+    line = text.splitlines()[0] if text.strip() else ""
+    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"

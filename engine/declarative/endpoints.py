@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.config import AdapterConfig, build, describe, secret_fields, split_secrets
-from engine.declarative.changes import Change, Plan
+from engine.declarative.changes import Change, Plan, did_you_mean
 from engine.declarative.document import Document, EndpointSection
 from engine.declarative.lines import Path as Place
 from engine.errors import ConfigError, PluginError, SecretMissing
@@ -37,8 +37,16 @@ def plan_endpoint(
         known = None  # found by an ID that happens to be somebody's name
     values = _values(document, config_class, section, place)
     stored = _stored_secrets(workspace, known) if known and known.adapter == section.adapter else {}
-    with document.at((*place, "config")):
+    try:
         config = _built(config_class, values, stored)
+    except ConfigError as error:
+        # A key that is misspelt is often also one that is missing; the misspelling says more.
+        for key in section.config:
+            if key not in config_class.model_fields:
+                known_keys = did_you_mean(key, config_class.model_fields)
+                document.fail((*place, "config", key), "there is no such key", known_keys)
+        with document.at((*place, "config")):
+            raise error
     public, secrets = split_secrets(config)
 
     fields: list[str] = []

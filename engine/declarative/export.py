@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.declarative.apply import ENDPOINT_KINDS, MAX_CONCURRENT_JOBS
@@ -20,32 +20,63 @@ HEADER = """\
 # The configuration of Strongroom, as `strongroom apply` reads it.
 # It holds no secret.
 """
+WIDTH = 100
+"""Characters of a line beyond which a table or a list is written over several."""
 
 
 def export(workspace: Workspace) -> str:
     """The text of a configuration file in TOML."""
-    import tomli_w
-
     store = workspace.store
-    variables = secret_variables(
-        [endpoint for kind in ENDPOINT_KINDS for endpoint in store.endpoints.list(kind)]
-    )
-    document: dict[str, Any] = {}
+    endpoints = {kind: store.endpoints.list(kind) for kind in ENDPOINT_KINDS}
+    variables = secret_variables([its for kind in ENDPOINT_KINDS for its in endpoints[kind]])
+    parts = [_header(variables.values())]
     concurrent = store.settings.get(MAX_CONCURRENT_JOBS)
     if concurrent is not None:
-        document["settings"] = {"max_concurrent_jobs": concurrent}
-    document["key"] = [{"name": key.name, "recipient": key.recipient} for key in store.keys.list()]
-    for kind in ENDPOINT_KINDS:
-        document[kind] = [_endpoint(endpoint, variables) for endpoint in store.endpoints.list(kind)]
-    document["policy"] = [
-        {"name": policy.name, "retention": dict(policy.retention)} for policy in store.policies.list()
+        parts.append(f"[settings]\nmax_concurrent_jobs = {concurrent}\n")
+    tables: list[tuple[str, Mapping[str, Any]]] = [
+        *(("key", {"name": key.name, "recipient": key.recipient}) for key in store.keys.list()),
+        *((kind, _endpoint(its, variables)) for kind in ENDPOINT_KINDS for its in endpoints[kind]),
+        *(("policy", {"name": its.name, "retention": dict(its.retention)}) for its in store.policies.list()),
+        *(("job", _job(job)) for job in store.jobs.list()),
     ]
-    document["job"] = [_job(job) for job in store.jobs.list()]
-    header = HEADER
-    if variables:
-        names = "\n".join(f"#   {name}" for name in sorted(variables.values()))
-        header += f"# Before it is applied, these environment variables must hold the secrets:\n{names}\n"
-    return f"{header}\n{tomli_w.dumps({key: value for key, value in document.items() if value})}"
+    return "\n".join([*parts, *(_table(kind, values) for kind, values in tables)])
+
+
+def _header(variables: Iterable[str]) -> str:
+    names = "".join(f"#   {name}\n" for name in sorted(variables))
+    if not names:
+        return HEADER
+    return f"{HEADER}# Before it is applied, these environment variables must hold the secrets:\n{names}"
+
+
+def _table(kind: str, values: Mapping[str, Any]) -> str:
+    """One `[[kind]]`: a table within stands in one line where it fits, else under a heading of its own."""
+    lines, below = [f"[[{kind}]]"], []
+    for key, value in values.items():
+        line = f"{_key(key)} = {_inline(value)}"
+        if isinstance(value, Mapping) and len(line) > WIDTH:
+            below += [f"\n[{kind}.{_key(key)}]", *(f"{_key(its)} = {_inline(value[its])}" for its in value)]
+        elif isinstance(value, list) and len(line) > WIDTH:
+            lines += [f"{_key(key)} = [", *(f"    {_inline(its)}," for its in value), "]"]
+        else:
+            lines.append(line)
+    return "\n".join([*lines, *below]) + "\n"
+
+
+def _inline(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_key(key)} = {_inline(its)}" for key, its in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    import tomli_w
+
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _inline(name)
 
 
 def secret_variables(endpoints: list[Endpoint]) -> dict[tuple[str, str, str], str]:
@@ -63,7 +94,7 @@ def secret_variables(endpoints: list[Endpoint]) -> dict[tuple[str, str, str], st
     return variables
 
 
-def _candidates(endpoint: Endpoint, field: str) -> Any:
+def _candidates(endpoint: Endpoint, field: str) -> Iterator[str]:
     yield _variable(endpoint.name, field)
     yield _variable(endpoint.kind, endpoint.name, field)
     number = 2

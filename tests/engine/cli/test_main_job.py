@@ -311,3 +311,79 @@ def test_another_installation_reads_the_storage_with_the_key(shop: Terminal, tmp
     assert other.json("verify", listed["id"])[0]["outcome"] == "passed"
     assert other.json("restore", listed["id"], "--to", "here")["status"] == "Success"
     assert rows_of(tmp_path / "here.sqlite") == rows_of(shop.shop)
+
+
+def test_retention_says_what_and_why_and_deletes_only_when_told_to(shop: Terminal) -> None:
+    path = shop.folder / "keep.toml"
+    path.write_text(
+        '[[job]]\nname = "shop-nightly"\nsource = "shop"\n'
+        'destinations = [{ name = "disk", retention = { mode = "simple", keep = 1 } }]\n'
+    )
+    first, second = the_backup(shop), the_backup(shop)
+    shop.json("apply", str(path))
+    (preview,) = shop.json("retention", "shop-nightly", "--dry-run")
+    assert [(its["keep"], its["backups"]) for its in preview["decisions"]] == [
+        (True, [second]),
+        (False, [first]),
+    ]
+    assert all(its["reason"] for its in preview["decisions"])
+    assert preview["deleted"] == []
+    assert "would delete" in shop.said("retention", "shop-nightly", "--dry-run")
+    assert len(shop.json("backups")) == 2
+    (done,) = shop.json("retention", "shop-nightly")
+    assert len(done["deleted"]) == 1
+    assert [its["id"] for its in shop.json("backups")] == [second]
+    (shop.folder / "backups").rename(shop.folder / "gone")
+    (failed,) = shop.json("retention", "shop-nightly", code=1)
+    assert failed["error"]
+    assert failed["decisions"] == []
+
+
+def test_keys_are_made_listed_exported_and_imported(shop: Terminal) -> None:
+    assert shop.json("keys", "new", "offsite")["has_identity"] is True
+    assert [key["name"] for key in shop.json("keys", "list")] == ["default", "offsite"]
+    assert shop.json("keys", "new", "offsite", code=2)["error"]["kind"] == "UsageError"
+    path = shop.folder / "offsite.txt"
+    shop.json("keys", "export", "offsite", "-o", str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (
+        "is there already"
+        in shop.json("keys", "export", "offsite", "-o", str(path), code=2)["error"]["message"]
+    )
+    text = shop.said("keys", "export", "offsite")
+    assert text == path.read_text()
+    assert "AGE-SECRET-KEY-1" in text
+    public = shop.said("keys", "export", "offsite", "--public").strip()
+    assert public.startswith("age1")
+    assert "AGE-SECRET" not in json.dumps(shop.json("keys", "list"))
+    imported = shop.json("keys", "import", str(path))
+    assert (imported["created"], imported["identity_added"]) == (False, False)
+    assert shop.json("keys", "trust", "nonsense", code=2)["error"]["kind"] == "UsageError"
+    assert shop.json("keys", "trust", "ab" * 32, "--name", "the old laptop")["trusted"] == "ab" * 32
+    assert "the old laptop" in shop.said("keys", "list")
+
+
+def test_a_configuration_that_is_wrong_is_told_with_its_line(shop: Terminal) -> None:
+    path = shop.folder / "wrong.toml"
+    path.write_text('[[source]]\nname = "x"\nadapter = "sqlite"\nconfig = { pth = "x" }\n')
+    told = shop.json("apply", str(path), code=2)["error"]
+    assert (told["kind"], told["file"], told["line"]) == ("ConfigError", str(path), 4)
+    assert told["field"] == "source[x].config.pth"
+    assert f"{path}:4: source[x].config.pth: there is no such key" in shop.said("apply", str(path), code=2)
+    assert shop.json("apply", str(shop.folder / "gone.toml"), code=2)["error"]["kind"] == "ConfigError"
+
+
+def test_an_export_is_a_file_that_changes_nothing(shop: Terminal) -> None:
+    text = shop.json("export")["toml"]
+    assert shop.said("export") == text
+    path = shop.folder / "exported.toml"
+    assert shop.json("export", "-o", str(path))["file"] == str(path)
+    assert path.read_text() == text
+    changes = shop.json("apply", str(path))["changes"]
+    assert {its["action"] for its in changes} == {"unchanged"}
+    assert "0 changes" in shop.said("apply", str(path))
+    path.write_text(text.replace('compression = "zstd"', 'compression = "gzip"'))
+    assert "Dry run: 1 change would be made; nothing was written." in shop.said(
+        "apply", str(path), "--dry-run"
+    )
+    assert shop.json("jobs")[0]["compression"] == "zstd"

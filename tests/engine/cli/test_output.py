@@ -106,8 +106,8 @@ def test_a_table_is_aligned_and_never_cut_where_nobody_looks() -> None:
         lambda out: out.table(["Name", Column("Size", right=True), "Note"], rows, empty="-")
     ).splitlines()
     assert lines[0].split() == ["Name", "Size", "Note"]
-    assert lines[1] == f"{'short':<18}   {7:>4}   {'x' * 300}"
-    assert lines[2] == "a much longer name   1234   [red]not markup[/red] :smile:"
+    assert lines[1] == f"{'short':<18}  {7:>4}  {'x' * 300}"
+    assert lines[2] == "a much longer name  1234  [red]not markup[/red] :smile:"
     assert len(lines) == 3
 
 
