@@ -12,6 +12,8 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.cancellation import CancelToken
@@ -78,7 +80,7 @@ class Spool:
         self._changed = threading.Condition()
         self._size = 0
         self._next_check = _CHECK_EVERY
-        self._reading = 0
+        self._users = 0
         self._finished = False
         self._error: BaseException | None = None
         self._closed = False
@@ -108,15 +110,15 @@ class Spool:
 
         Raises `SpoolError` when the disk is full or fails, what `fail` was given, and `Cancelled`.
         """
-        self._raise_if_stopped()
-        if self._size >= self._next_check:
-            self._check_room()
-        rest = memoryview(chunk)
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            raise self._failed(error) from error
+        with self._in_use():
+            if self._size >= self._next_check:
+                self._check_room()
+            rest = memoryview(chunk)
+            try:
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
+            except OSError as error:
+                raise self._failed(error) from error
         self._hash.update(chunk)
         with self._changed:
             self._size += len(chunk)
@@ -148,8 +150,8 @@ class Spool:
             if self._error is None:
                 self._error = SpoolError("The spool was closed.")
             self._changed.notify_all()
-            # A descriptor that is closed under a reader could be another file's a moment later.
-            self._changed.wait_for(lambda: self._reading == 0)
+            # A descriptor that is closed under a reader, or the writer, could be another file's a moment later.
+            self._changed.wait_for(lambda: self._users == 0)
         os.close(self._fd)
         self.path.unlink(missing_ok=True)
 
@@ -178,22 +180,29 @@ class Spool:
 
     def read_at(self, position: int, size: int) -> bytes:
         """Read bytes that are there, without waiting."""
-        with self._changed:
-            self._raise_if_stopped()
-            self._reading += 1
         try:
-            if sys.platform == "win32":  # no pread there
-                with self.path.open("rb", buffering=0) as file:
-                    file.seek(position)
-                    return file.read(size)
-            return os.pread(self._fd, size, position)
+            with self._in_use():
+                if sys.platform == "win32":  # no pread there
+                    with self.path.open("rb", buffering=0) as file:
+                        file.seek(position)
+                        return file.read(size)
+                return os.pread(self._fd, size, position)
         except OSError as error:
             raise SpoolError(
                 f"The spool {self.path} cannot be read: {error.strerror}.", remedy="Check the disk."
             ) from error
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep the descriptor open for the block; raises when there is none to be used any more."""
+        with self._changed:
+            self._raise_if_stopped()
+            self._users += 1
+        try:
+            yield
         finally:
             with self._changed:
-                self._reading -= 1
+                self._users -= 1
                 self._changed.notify_all()
 
     def _raise_if_stopped(self) -> None:

@@ -258,6 +258,38 @@ print(json.dumps([str(path) for path in (folder / "spool").iterdir()]))
 """
 
 
+def test_closing_waits_for_a_write_under_way_lest_it_go_into_another_file(
+    tmp_path: Path, cancel: CancelToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "artifact", cancel)
+    writing, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    real = os.write
+
+    def slow(fd: int, data: bytes) -> int:
+        writing.set()
+        assert go_on.wait(20)
+        assert not closed.is_set()
+        return real(fd, data)
+
+    def close() -> None:
+        spool.close()
+        closed.set()
+
+    monkeypatch.setattr(os, "write", slow)
+    with ThreadPoolExecutor(2) as pool:
+        written = pool.submit(spool.write, b"some bytes")
+        assert writing.wait(20)
+        closing = pool.submit(close)
+        spool.fail(SpoolError("never seen: it is being closed"))
+        assert not closed.wait(0.2)
+        go_on.set()
+        written.result(20)
+        closing.result(20)
+    with pytest.raises(SpoolError):
+        spool.write(b"more")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a small tmpfs is Linux's")
 def test_a_full_spool_disk_is_an_error_that_says_so(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
