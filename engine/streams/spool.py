@@ -150,7 +150,7 @@ class Spool:
             if self._error is None:
                 self._error = SpoolError("The spool was closed.")
             self._changed.notify_all()
-            # A descriptor that is closed under a reader, or the writer, could be another file's a moment later.
+            # A descriptor closed under a reader, or the writer, could be another file's a moment later.
             self._changed.wait_for(lambda: self._users == 0)
         os.close(self._fd)
         self.path.unlink(missing_ok=True)
