@@ -227,6 +227,9 @@ def test_a_file_of_age_keygen_is_taken_under_the_default_name(keys: Keys) -> Non
     assert keys.import_(str(pyrage.x25519.Identity.generate()), "second").key.name == "second"
 
 
+IDENTITY = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33"  # age's own test key
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -237,10 +240,11 @@ def test_a_file_of_age_keygen_is_taken_under_the_default_name(keys: Keys) -> Non
         "age1hidden",
         "-----BEGIN AGE ENCRYPTED FILE-----",
         "ssh-ed25519 AAAA",
-        f"{pyrage.x25519.Identity.generate()}\n{pyrage.x25519.Identity.generate()}",
-        f"# signed by ed25519 {'00' * 32}\n{pyrage.x25519.Identity.generate()}",
-        f"# signed by ed25519 abc\n{pyrage.x25519.Identity.generate()}",
+        f"{IDENTITY}\n{IDENTITY}",
+        f"# signed by ed25519 {'00' * 32}\n{IDENTITY}",
+        f"# signed by ed25519 abc\n{IDENTITY}",
     ],
+    ids=range(10),
 )
 def test_what_is_no_key_file_is_refused_without_repeating_it(keys: Keys, drawer: Drawer, text: str) -> None:
     with pytest.raises(UsageError) as caught:
