@@ -197,6 +197,11 @@ class LocalProcess(Process):
         self._registration = ExitStack()
         self._registration.enter_context(cancel.calling(self.stop))
 
+    @property
+    def pid(self) -> int:
+        """The tool's process ID, which is its group's number too."""
+        return self._popen.pid
+
     def read(self, size: int = CHUNK, /) -> bytes:
         if self._wide and self._read > _BULK and self._last < _SMALL:
             time.sleep(_PAUSE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,23 @@ def test_a_missing_checksum_proves_nothing(file: Path, missing: str | None) -> N
 def test_a_file_that_is_not_there_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         calculate(tmp_path / "gone")
+
+
+def test_a_known_answer_so_that_it_is_sha256() -> None:
+    assert (
+        calculate([b"hel", b"", b"lo"]) == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    )
+
+
+def test_a_large_file_is_read_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(48 << 20)
+    tracemalloc.start()
+    try:
+        assert calculate(path) == hashlib.sha256(bytes(48 << 20)).hexdigest()
+        tracemalloc.reset_peak()
+        calculate(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
