@@ -100,7 +100,10 @@ class Scheduler:
         self._wake.set()
 
     def _loop(self) -> None:
-        while not self._stopping:
+        while True:
+            self._wake.clear()  # before the look: what wakes it during the look is not missed
+            if self._stopping:
+                return
             pause = LONGEST_PAUSE
             try:
                 self.tick()
@@ -110,7 +113,6 @@ class Scheduler:
             except Exception as error:  # a full disk, a locked store: the next look may do better
                 _log.warning("the scheduler could not look at the schedules: %s", error)
             self._wake.wait(pause)
-            self._wake.clear()
 
     # -- what is due ---------------------------------------------------------------------------------
 

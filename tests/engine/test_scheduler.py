@@ -370,6 +370,7 @@ def test_the_thread_runs_what_is_due_and_stops(bench: Bench) -> None:
     bench.scheduler.start()
     bench.scheduler.start()
     eventually(lambda: len(bench.store.executions.list()) == 1)
+    bench.line.queue.wait("#1", 30)
     bench.now += MINUTE
     bench.scheduler.wake()
     eventually(lambda: len(bench.store.executions.list()) == 2)
