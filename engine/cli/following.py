@@ -45,15 +45,20 @@ class Interruptions:
 
 @contextmanager
 def interruptions() -> Iterator[Interruptions]:
-    """Count SIGINT and SIGTERM while the block runs, instead of dying of them."""
+    """Count SIGINT, SIGTERM and SIGHUP while the block runs, instead of dying of them.
+
+    A signal that whoever started us has ignored stays ignored: `nohup`, and a shell's `&`, mean it.
+    """
     stop = Interruptions()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may choose what a signal does
         return
     before: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
         yield stop
     finally:
         for chosen, handler in before.items():

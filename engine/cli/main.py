@@ -7,6 +7,7 @@ a fraction of a second (DESIGN, section 6), and a command pays only for what it 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -135,6 +136,10 @@ def cli(ctx: click.Context) -> int:
 
 def main() -> None:
     """The entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character shows a mark for it, rather than nothing and an error.
+            stream.reconfigure(errors="replace")
     cli()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -35,11 +36,11 @@ def until(process: subprocess.Popen[str], text: str, stream: str = "stderr") -> 
     raise AssertionError(f"the process ended, and never said {text!r}, but:\n{said}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, number: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, name: str) -> None:
     process = slow.start("run", "shop-nightly", "--json")
     until(process, "the dump stalls here")
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 4, stderr
     document = json.loads(stdout)
@@ -100,6 +101,36 @@ def test_standard_output_is_one_document_and_logs_go_to_standard_error(terminal:
     assert plain.stderr == ""
     assert "\x1b" not in plain.stdout, "no colours into a pipe"
     assert "✓ shop-nightly: Success" in plain.stdout
+
+
+def test_a_signal_that_was_ignored_stays_ignored(slow: Terminal) -> None:
+    run = f"{sys.executable} -c 'from engine.cli.main import main; main()' run shop-nightly --json"
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; exec {run}"],
+        env={**os.environ, **slow.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    slow.started.append(process)
+    until(process, "the dump stalls here")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.0)  # it goes on: nothing else can be waited for
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 4
+
+
+def test_a_terminal_without_the_characters_gets_marks_and_json_gets_escapes(terminal: Terminal) -> None:
+    terminal.configure(CONFIG.replace("shop-nightly", "größe"))
+    terminal.environ["PYTHONIOENCODING"] = "latin-1"
+    done = terminal.process("check", "source", "shop")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("? The source shop works."), "its sign is no Latin character"
+    told = terminal.process("jobs", "--json").stdout
+    assert told.isascii()
+    assert json.loads(told)[0]["name"] == "größe"
 
 
 def test_a_third_partys_plugin_works_and_a_broken_one_costs_nothing(slow: Terminal) -> None:
