@@ -10,6 +10,7 @@ import secrets
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
 
+from engine import unfinished
 from engine.adapters import Source
 from engine.backups import Backup
 from engine.cancellation import CancelToken
@@ -81,6 +82,7 @@ class _Drill:
             name = adapter.scratch_name(backup.sidecar.database, label, folder)
             if adapter.target_state(name) is not TargetState.MISSING:
                 raise CouldNotVerify(f"{name} at {endpoint.name} is there already.", remedy="Drill again.")
+            unfinished.remember(services, self._owner, endpoint, name)
             try:
                 return self._restore_and_compare(adapter, name, fetched)
             finally:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine import unfinished
 from engine.adapters import Source
 from engine.cancellation import CancelToken
 from engine.comparing import Comparison, Equality, compare
@@ -178,6 +179,7 @@ class _Restore:
             f"{database} was not touched" if found is TargetState.FILLED else f"{database} was not made"
         )
         self._state = lambda: f"{untouched}. {self._drop(endpoint, beside)}"
+        unfinished.remember(self._services, self._owner, endpoint, beside)
         self._recorder.log(f"Building {beside} at {endpoint.name}.", type=LogType.COMMAND)
         with self._recorder.stage(Stage.RESTORE, beside):
             self._feed(source, beside, fetched)

@@ -37,6 +37,7 @@ from engine.scheduler import VERIFY_NAME, Scheduler
 from engine.secrets import SecretStore, open_secrets
 from engine.services import Services
 from engine.store.database import Store
+from engine.unfinished import drop_after_crash
 
 Level = Literal["checksum", "decode"]
 
@@ -189,7 +190,8 @@ class Workspace:
         return self.queue.wait(execution_id, timeout)
 
     def settle(self) -> list[Execution]:
-        """Settle what a crash left behind, and only that: its executions, scratch, spool and uploads.
+        """Settle what a crash left behind, and only that: its executions, scratch, spool,
+        uploads and half-built databases.
 
         Uploads whose destination does not answer now stay on record, and are tried at the next run.
         """
@@ -197,6 +199,8 @@ class Workspace:
         for folder in (self.home.scratch, self.home.spool):
             scratch.sweep(folder, self._was_ours)
         leftovers.sweep(self.store, self.endpoints, self.is_dead)
+        for execution in settled:
+            drop_after_crash(self._services(), execution)
         return settled
 
     def _was_ours(self, execution_id: str) -> bool:

@@ -9,7 +9,7 @@ from engine.backups import backup_id
 from engine.errors import Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
 from engine.pipeline.context import DestinationContext, RunnerContext
-from engine.records import ArtifactResult, DestinationResult
+from engine.records import ArtifactResult, CachedBackup, DestinationResult
 from engine.units import span_text
 
 
@@ -18,8 +18,6 @@ def settle_status(ctx: RunnerContext) -> Status:
 
     No upload succeeded: Failed. Fewer than all, or a database that was not dumped: Partial.
     """
-    if ctx.cancel.cancelled:
-        return Status.CANCELLED
     succeeded = sum(
         result.status is Status.SUCCESS for destination in ctx.destinations for result in destination.results
     )
@@ -30,7 +28,12 @@ def settle_status(ctx: RunnerContext) -> Status:
 
 
 def fail(ctx: RunnerContext, error: BaseException) -> None:
-    """Let an error, or a cancel, be what the execution ends with."""
+    """Let an error, or a cancel, be what the execution ends with.
+
+    A stop that is the run's own failure (its time limit) is no cancel.
+    """
+    if isinstance(error, Cancelled) and ctx.cancel.failure is not None:
+        error = ctx.cancel.failure
     if isinstance(error, Cancelled):
         ctx.status = Status.CANCELLED
         ctx.error, ctx.error_kind, ctx.remedy = str(error) or "cancelled", "Cancelled", ""
@@ -46,6 +49,7 @@ def complete(ctx: RunnerContext) -> None:
     with ctx.recorder.stage(Stage.COMPLETION):
         _explain(ctx)
         _clean_up(ctx)
+        _remember(ctx)
         finished = ctx.services.clock()
         ctx.services.store.executions.finish(
             ctx.execution.id,
@@ -85,6 +89,26 @@ def _clean_up(ctx: RunnerContext) -> None:
     for artifact in ctx.artifacts:
         if artifact.spool is not None:
             artifact.spool.close()
+
+
+def _remember(ctx: RunnerContext) -> None:
+    """Let the cache know what was stored, so that it is missed should it be gone at the next look."""
+    ctx.services.store.backups.upsert(
+        CachedBackup(
+            id=backup_id(destination.endpoint.id, result.artifact.name),
+            destination_id=destination.endpoint.id,
+            artifact=result.artifact.name,
+            size=result.artifact.size or 0,
+            sidecar=(result.artifact.sidecar or b"").decode(),
+            seen_at=ctx.services.clock(),
+            job_id=ctx.job.id,
+            set_id=ctx.set_id,
+            created_at=ctx.started_at,
+        )
+        for destination in ctx.destinations
+        for result in destination.results
+        if result.status is Status.SUCCESS
+    )
 
 
 def _artifact(ctx: RunnerContext, number: int) -> ArtifactResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import Cancelled, ConfigError, SourceError, StrongroomError
+from engine.errors import Cancelled, ConfigError, SourceError, StorageMissing, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage
 from engine.naming import artifact_names
 from engine.pipeline import leftovers
@@ -99,7 +99,26 @@ def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationConte
         return destination
     for problem in leftovers.sweep(services.store, services.endpoints, services.is_dead, endpoint.id):
         recorder.log(f"[{endpoint.name}] {problem}", LogLevel.WARNING, LogType.STORAGE)
+    _miss_the_last_backup(ctx, destination)
     return destination
+
+
+def _miss_the_last_backup(ctx: RunnerContext, destination: DestinationContext) -> None:
+    """Warn when the newest backup that was seen there is gone: an unmounted disk looks like this."""
+    known = ctx.services.store.backups.list(destination_id=destination.endpoint.id, job_id=ctx.job.id)
+    if not known or destination.storage is None:
+        return
+    try:
+        destination.storage.stat(known[0].artifact)
+    except StorageMissing:
+        ctx.recorder.log(
+            f"[{destination.name}] The last backup, {known[0].artifact}, is not there any more.",
+            LogLevel.WARNING,
+            LogType.STORAGE,
+            "Is this the right disk, and is it mounted? If it was deleted on purpose, all is well.",
+        )
+    except StrongroomError:
+        return  # the upload will say what is wrong
 
 
 def _describe(report: SourceReport) -> str:

@@ -17,8 +17,8 @@ from engine.drill import drill_backup
 from engine.errors import Cancelled, ConnectionFailed, DumpIncomplete, SourceError, ToolFailed
 from engine.events import LogLevel, LogType
 from engine.integrity import Verification
-from engine.services import Services
 from engine.records import JobOptions
+from engine.services import Services
 from engine.workspace import Workspace
 from plugins.sources.sqlite import Sqlite
 from tests.conftest import Bench, rows_of

@@ -27,8 +27,8 @@ from engine.errors import (
 )
 from engine.events import Event, Progress
 from engine.pipeline.recorder import Recorder
-from engine.services import Services
 from engine.restore import Restored, RestoreRequest, perform_restore
+from engine.services import Services
 from engine.store.ids import new_id
 from engine.values import Fingerprint
 from engine.workspace import Workspace

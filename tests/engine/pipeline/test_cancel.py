@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from engine.events import DestinationProgress, DestinationState, Event, Status
-from engine.records import Job
+from engine.records import Job, JobOptions
 from tests.conftest import Bench, make_shop
 from tests.parts.faulty import GATES, Gate
 
@@ -89,3 +90,14 @@ def test_a_cancelled_run_can_be_run_again(bench: Bench) -> None:
     GATES["dump"].opened.set()
     assert bench.run(job).status is Status.SUCCESS
     assert len(bench.stored()) == 2
+
+
+def test_a_time_limit_fails_the_run_and_says_so(bench: Bench) -> None:
+    job = gated(bench, "dump")()
+    job = bench.workspace.jobs.save(replace(job, options=JobOptions(time_limit=1)))
+
+    execution = bench.run(job)
+
+    assert (execution.status, execution.error_kind) == (Status.FAILED, "TimeLimit")
+    assert any(line.startswith("Failed after") for line in bench.log_of(execution))
+    assert bench.stored() == []
