@@ -51,6 +51,7 @@ CARRIERS = {
     Stage.VERIFY: Stage.UPLOAD,
 }
 """Stages that work on the bytes of another one as they pass; they need not tell of themselves."""
+_MOVING = (DestinationState.UPLOADING, DestinationState.VERIFYING, DestinationState.RETRYING)
 AFTERWARDS = (Stage.COMPLETION, Stage.RETENTION)
 """Stages that run however the others ended."""
 
@@ -160,6 +161,8 @@ class LiveRun:
             if seconds > 0:
                 row.speed = (event.bytes_sent - row.bytes_sent) / seconds
         row.at = now
+        if Stage.UPLOAD not in self.stages and event.state in _MOVING:
+            self.stages[Stage.UPLOAD] = StageState("active")  # the uploads follow the dump as it grows
         row.state, row.bytes_sent = event.state, event.bytes_sent
         row.total = event.total if event.total is not None else row.total
         row.retry_in, row.message = event.retry_in, event.message
@@ -229,7 +232,10 @@ def _stages_of_record(run: LiveRun, execution: Execution) -> None:
         run.stage = present
         return
     good = execution.status in (Status.SUCCESS, Status.PARTIAL)
-    run.stages = {stage: StageState("done") for stage in order if stage in seen or good}
+    carried = {stage for stage in order if CARRIERS.get(stage) in order}
+    run.stages = {
+        stage: StageState("done") for stage in order if stage in seen or (good and stage not in carried)
+    }
     if good and Stage.RETENTION in order and Stage.RETENTION not in seen:
         run.stages[Stage.RETENTION] = StageState("skipped")
     reached = [stage for stage in order if stage in seen and stage not in AFTERWARDS]

@@ -55,6 +55,7 @@ class Session(QObject):
         self._beat = Beat()
         self._beats = 0
         self._looking = False
+        self._blind = False
         self._closing = False
         self._timer = QTimer(self)
         self._timer.setInterval(BEAT_MS)
@@ -165,7 +166,7 @@ class Session(QObject):
         self.ask(self, read_beat, self._looked, self._could_not_look)
 
     def _looked(self, beat: Beat) -> None:
-        self._looking = False
+        self._looking = self._blind = False
         before, self._beat = self._beat, beat
         self._beats += 1
         if not beat.same_runs(before) or self._beats % BEATS_A_REFRESH == 0:
@@ -175,7 +176,8 @@ class Session(QObject):
 
     def _could_not_look(self, problem: Problem) -> None:
         self._looking = False
-        if not self._closing:
+        if not self._closing and not self._blind:  # said once, not twice a second
+            self._blind = True
             self.problem.emit(problem)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SIZES = {"large": (1280, 800), "small": (900, 600)}
 MODES = ("light", "dark")
+BIG = 256 << 20
+"""Bytes of the database whose run is shown under way: enough for a picture half way."""
 SETTLE_MS = 700
 """Long enough for the threads to answer; a picture is not a test."""
 
@@ -33,12 +35,14 @@ def fill(workspace: Workspace, folder: Path) -> None:
     from engine.restore import RestoreRequest
 
     sample.make(folder / "shop.sqlite")
+    make_big(folder / "media.sqlite")
     for name in ("backups", "nas"):
         (folder / name).mkdir()
     workspace.keys.new("default")
     save = workspace.endpoints.save
     shop = save("source", "shop", "sqlite", {"path": str(folder / "shop.sqlite")})
     ledger = save("source", "ledger", "sqlite", {"path": str(folder / "ledger.sqlite")})
+    media = save("source", "media", "sqlite", {"path": str(folder / "media.sqlite")})
     here = save("destination", "this-computer", "local", {"path": str(folder / "backups")})
     nas = save("destination", "studio-nas", "local", {"path": str(folder / "nas")})
     gone = save("destination", "usb-disk", "local", {"path": str(folder / "shop.sqlite" / "usb")})
@@ -61,16 +65,39 @@ def fill(workspace: Workspace, folder: Path) -> None:
     )
     usb = JobDestination(gone.id, gone.name, 1)
     half = workspace.jobs.save(Job("", "shop-usb", shop.id, shop.name, (to[0], usb), encryption="none"))
+    big = workspace.jobs.save(
+        Job(
+            "",
+            "media-weekly",
+            media.id,
+            media.name,
+            tuple(JobDestination(its.id, its.name, at, smart) for at, its in enumerate((here, nas))),
+            notifiers,
+            schedule="30 2 * * 6",
+        )
+    )
     fails = workspace.jobs.save(
         Job("", "ledger-weekly", ledger.id, ledger.name, (to[1],), notifiers, schedule="0 5 * * 0")
     )
     workspace.jobs.save(Job("", "shop-archive", shop.id, shop.name, (to[1],), enabled=False))
-    for job in (nightly, hourly, half, fails, hourly, nightly):
+    for job in (big, nightly, hourly, half, fails, hourly, nightly):
         workspace.wait(workspace.run_job(job.id))
     backups = workspace.catalogue.list()
     workspace.wait(workspace.verify([its.id for its in backups[:3]], "decode"))
     workspace.wait(workspace.restore(RestoreRequest(backups[0].id, shop.id, as_name="shop_copy")))
     workspace.wait(workspace.run_job(nightly.id))
+
+
+def make_big(path: Path) -> None:
+    """A database of bytes that do not compress."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE media (id INTEGER PRIMARY KEY, data BLOB)")
+        database.executemany(
+            "INSERT INTO media (data) VALUES (?)", ((os.urandom(1 << 20),) for _ in range(BIG >> 20))
+        )
 
 
 def scenes(application: Application) -> Iterator[tuple[str, Callable[[], QWidget | None]]]:
@@ -107,6 +134,23 @@ def scenes(application: Application) -> Iterator[tuple[str, Callable[[], QWidget
     backups = window.views["backups"]
     if isinstance(backups, BackupsView) and backups.model.rows:
         yield "form-restore", lambda: opened(RestoreDialog(window, session, backups.model.rows[0]))
+
+
+def take_running(application: Application, settle: Callable[[int], None], path: Path) -> None:
+    """Run the big job, and take its page when it is about half way."""
+    session, window = application.session, application.window
+    job = next(job for job in session.snapshot.jobs if job.name == "media-weekly")
+    window.show_job(job.id)
+    settle(SETTLE_MS)
+    window.views["job"].run()
+    for _ in range(600):
+        settle(20)
+        active = session.live.active()
+        if active and (active[0].percent or 0) > 45:
+            break
+    window.grab().save(str(path))
+    while session.live.active():
+        settle(100)
 
 
 def main(argv: list[str]) -> int:
@@ -160,6 +204,7 @@ def main(argv: list[str]) -> int:
                     taken.grab().save(str(out / f"{scene}-{mode}-{size}.png"))
                     if dialog is not None:
                         dialog.close()
+                take_running(application, settle, out / f"running-{mode}-{size}.png")
         application.closing.done.connect(lambda: print(f"The pictures are in {out}."))
         application.closing.end(cancel=True)
         app.exec()

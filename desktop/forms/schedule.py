@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -56,18 +57,29 @@ def zone_names() -> list[str]:
 
 
 class ScheduleInput(QWidget):
-    """Reads and writes a cron line (None: by hand alone) and a time zone (None: the machine's)."""
+    """Reads and writes a cron line (None: by hand alone) and a time zone (None: the machine's).
+
+    `usual` are times by name; without `by_hand` there is always one, without `zoned` no choice of a zone.
+    """
 
     changed = Signal()
 
-    def __init__(self, background: Background) -> None:
+    def __init__(
+        self,
+        background: Background,
+        usual: Sequence[tuple[str, str]] = USUAL,
+        *,
+        by_hand: bool = True,
+        zoned: bool = True,
+    ) -> None:
         super().__init__()
         self._background = background
         self.usual = QComboBox()
         self.usual.setAccessibleName("When")
         calm(self.usual)
-        self.usual.addItem("Only when started by hand", "")
-        for text, line in USUAL:
+        if by_hand:
+            self.usual.addItem("Only when started by hand", "")
+        for text, line in usual:
             self.usual.addItem(text, line)
         self.usual.addItem("Own cron line", None)
         self.line = QLineEdit()
@@ -100,7 +112,9 @@ class ScheduleInput(QWidget):
         self.usual.currentIndexChanged.connect(lambda _: self._choose())
         self.line.textEdited.connect(self._typed)
         self.zone.currentTextChanged.connect(lambda _: self._typing.start())
-        background.run(self, zone_names, self._fill_zones)
+        self.zone.setVisible(zoned)
+        if zoned:
+            background.run(self, zone_names, self._fill_zones)
         self._choose()
 
     def value(self) -> tuple[str | None, str | None]:

@@ -39,6 +39,8 @@ QToolTip {{ background: {p.panel}; color: {p.text}; border: 1px solid {p.edge}; 
 #toast {{ background: {p.text}; border-radius: {Size.CARD_RADIUS}px; }}
 #toast QLabel {{ color: {p.window}; }}
 #errorpanel {{ background: {p.bad_tint}; border: 1px solid {p.bad}; border-radius: {Size.CARD_RADIUS}px; }}
+#errorpanel[tone="risk"] {{ background: {p.risk_tint}; border-color: {p.risk}; }}
+QFrame[spaced="true"] {{ margin: {grid * 2}px 0; }}
 #notice {{ background: {p.risk_tint}; border: 1px solid {p.risk}; border-radius: {Size.CARD_RADIUS}px; }}
 #rule {{ background: {p.line}; border: none; }}
 {tones}
@@ -78,9 +80,10 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
 QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled {{ color: {p.muted}; background: {p.window}; }}
 QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"], QSpinBox[wrong="true"], QComboBox[wrong="true"]
   {{ border: 1px solid {p.bad}; }}
-QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; padding: 0; margin: 0; min-height: 0;
-  background: transparent; }}
-QSpinBox {{ padding-left: {grid + 2}px; padding-right: {grid * 5}px; }}
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; margin: 0; min-height: 0;
+  padding: 0 {grid}px; background: transparent; }}
+QComboBox QLineEdit {{ padding: 0; }}
+QSpinBox, QDoubleSpinBox {{ padding: 0 {grid * 5}px 0 {grid}px; max-height: {Size.CONTROL - 2}px; }}
 QComboBox[kind="quiet"] {{ border: 1px solid transparent; background: transparent; color: {p.muted};
   min-height: {grid * 5}px; }}
 QComboBox[kind="quiet"]:focus {{ border: 1px solid {p.accent}; }}

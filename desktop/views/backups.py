@@ -70,13 +70,12 @@ class BackupsView(View):
         self.add_tool(self.verify_all_button)
         self.notice = Notice()
         self.problem = ErrorPanel(self.refresh)
-        top = QVBoxLayout()
-        top.addWidget(self.notice)
-        top.addWidget(self.problem)
+        for its in (self.notice, self.problem):
+            its.setProperty("spaced", "true")
         self.empty = EmptyState(
             "backups", "No backup yet", "When a job has run, its backups are listed here, from every place."
         )
-        left = listing(top, self.table)
+        left = listing(self.notice, self.problem, self.table)
         both = QWidget()
         line = QHBoxLayout(both)
         line.setContentsMargins(0, 0, 0, 0)

@@ -83,13 +83,13 @@ class ExecutionView(View):
         self._job_id = execution.job_id or ""
         self.job_button.setVisible(self.session.snapshot.job(self._job_id) is not None)
         self.panel.show_job(self.session.snapshot.job(self._job_id) if execution.kind == "run" else None)
-        self.facts.show_facts(execution_facts(execution))
+        self.facts.show_facts(execution_facts(execution, about))
 
     def _missing(self, problem: Problem) -> None:
         self.panel.error.show_problem(problem)
 
 
-def execution_facts(execution: Execution) -> list[tuple[str, str] | tuple[str, str, str]]:
+def execution_facts(execution: Execution, about: str) -> list[tuple[str, str] | tuple[str, str, str]]:
     """What is to be said of an execution beside its progress."""
     now = utc_now()
     began = execution.started_at or execution.queued_at
@@ -103,6 +103,9 @@ def execution_facts(execution: Execution) -> list[tuple[str, str] | tuple[str, s
         facts.append(("Planned", words.when(execution.planned_at, now), words.exact(execution.planned_at)))
     if execution.attempt > 1:
         facts.append(("Attempt", str(execution.attempt)))
+    if execution.kind == "restore":
+        facts.append(("Target", about))
+        facts.append(("Backup", str(execution.labels.get("backup_id", "–"))))
     facts.append(("Took", words.duration(execution.duration)))
     for artifact in execution.artifacts:
         said = words.size(artifact.size)

@@ -26,6 +26,7 @@ _TONES: dict[Status, Tone] = {
     Status.CANCELLED: "quiet",
 }
 LOG_HEIGHT = 180
+STUB = 4.0
 
 
 class RunPanel(QWidget):
@@ -98,7 +99,9 @@ class RunPanel(QWidget):
         self.progress.title.setToolTip(words.exact(run.finished_at))
         self._show_destinations(run)
         failed = run.status in (Status.FAILED, Status.PARTIAL) and bool(run.error)
-        self.error.show_problem(Problem(run.error, run.remedy) if failed else None)
+        self.error.show_problem(
+            Problem(run.error, run.remedy) if failed else None, partly=run.status is Status.PARTIAL
+        )
 
     def show_job(self, job: Job | None) -> None:
         """Leave out the stages that this job does not need."""
@@ -210,8 +213,8 @@ def destination_progress(row: DestinationRow, run: LiveRun) -> tuple[float | Non
         percent = 0.0
     elif total:
         percent = min(100.0, 100.0 * row.bytes_sent / total)
-    elif row.state is DestinationState.FAILED:
-        percent = 100.0
+    if row.state is DestinationState.FAILED:
+        percent = max(percent or 0.0, STUB)  # enough to show its colour, and never like a full one
     sent = words.size(row.bytes_sent) if row.bytes_sent else ""
     match row.state:
         case DestinationState.RETRYING if row.retry_in is not None:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 MOST_JOBS = 16
 MAX_JOBS = "maxConcurrentJobs"
 THEME = "desktop.theme"
+VERIFY_USUAL = (
+    ("Every Sunday at 04:30", VERIFY_DEFAULT),
+    ("Every day at 04:30", "30 4 * * *"),
+    ("On the first of each month at 04:30", "30 4 1 * *"),
+)
 THEMES: tuple[tuple[str, Mode], ...] = (
     ("As the system", "system"),
     ("Light", "light"),
@@ -72,7 +77,7 @@ class SettingsView(View):
         calm(self.jobs)
         self.jobs.valueChanged.connect(lambda value: self._set(MAX_JOBS, value))
         self.verify = BooleanInput("Verify all backups at all destinations on a schedule")
-        self.verify_when = ScheduleInput(self.session.background)
+        self.verify_when = ScheduleInput(self.session.background, VERIFY_USUAL, by_hand=False, zoned=False)
         self.verify.toggled.connect(lambda _: self._verify_changed())
         self.verify_when.changed.connect(self._verify_changed)
         self.look = QComboBox()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from desktop.theme import Size, picture, theme
-from desktop.widgets.basic import button, column, label, row, set_ink
+from desktop.theme import Size, Tone, picture, theme
+from desktop.widgets.basic import button, column, label, repolish, row, set_ink
 from desktop.worker import Problem
 
 TOAST_MS = 5000
@@ -71,12 +71,17 @@ class ErrorPanel(QFrame):
         self.setLayout(line)
         self.hide()
 
-    def show_problem(self, problem: Problem | None) -> None:
-        """Show a problem, or nothing."""
+    def show_problem(self, problem: Problem | None, *, partly: bool = False) -> None:
+        """Show a problem, or nothing; `partly` for what went well in part."""
         self.setVisible(problem is not None)
         if problem is None:
             return
-        self.message.setText(f"✕ {problem.message}")
+        tone: Tone = "risk" if partly else "bad"
+        if self.property("tone") != tone:
+            self.setProperty("tone", tone)
+            repolish(self)
+            set_ink(self.message, tone)
+        self.message.setText(f"{'!' if partly else '✕'} {problem.message}")
         for its, text in ((self.remedy, problem.remedy), (self.details, problem.details)):
             its.setText(text)
             its.setVisible(bool(text))

@@ -107,6 +107,40 @@ def test_a_destination_that_starts_over_shows_fewer_bytes_and_says_why() -> None
     assert (row.bytes_sent, row.retry_in, row.message, row.total) == (0, 8.0, "reset", 900)
 
 
+def test_an_upload_that_follows_the_dump_makes_its_stage_active() -> None:
+    run = folded(
+        StageStarted("e1", Stage.DUMP),
+        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100),
+    )
+    assert run.stages[Stage.UPLOAD].state == "active"
+    assert run.state_of(Stage.VERIFY).state == "active"
+
+
+def test_what_works_inside_the_dump_shares_its_state() -> None:
+    run = folded(StageStarted("e1", Stage.DUMP))
+    assert run.state_of(Stage.COMPRESS).state == "active"
+    assert run.state_of(Stage.ENCRYPT).state == "active"
+    assert run.state_of(Stage.UPLOAD).state == "waiting"
+
+
+def test_a_cancel_is_shown_where_it_struck_and_not_as_a_failure() -> None:
+    run = folded(
+        StageStarted("e1", Stage.INITIALIZE),
+        StageFinished("e1", Stage.INITIALIZE, 0.1),
+        StageStarted("e1", Stage.DUMP),
+        ExecutionFinished("e1", Status.CANCELLED, "by hand"),
+    )
+    assert run.state_of(Stage.INITIALIZE).state == "done"
+    assert run.state_of(Stage.DUMP).state == "stopped"
+
+
+def test_a_partial_run_marks_the_upload_and_what_stands_on_it() -> None:
+    stored = from_record(record(Status.PARTIAL), [line(Stage.DUMP), line(Stage.UPLOAD, LogLevel.ERROR)])
+    assert stored.state_of(Stage.DUMP).state == "done"
+    assert stored.state_of(Stage.UPLOAD).state == "partial"
+    assert stored.state_of(Stage.VERIFY).state == "partial"
+
+
 def record(status: Status, **values: object) -> Execution:
     return Execution("e1", 1, "run", status, NOW, job_name="shop", **values)  # type: ignore[arg-type]
 
