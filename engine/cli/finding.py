@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.cli.words import moment
-from engine.errors import NotFound, UsageError
+from engine.errors import NotFound, SidecarTooNew, SidecarUnreadable, UsageError
 from engine.units import counted
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ artifact, or JOB:latest for the newest one of a job (JOB:latest@DESTINATION for 
 def find_backup(workspace: Workspace, text: str) -> Backup:
     """The backup that `text` means; raises `NotFound`, and `UsageError` when it may mean several.
 
+    For one whose sidecar cannot be read it raises `SidecarUnreadable` or `SidecarTooNew`.
+
     What is known locally is looked at first; the destinations are listed only when it is not there.
     """
     if LATEST in text:
@@ -34,7 +36,23 @@ def find_backup(workspace: Workspace, text: str) -> Backup:
         ):
             if matches:
                 return _only(matches, text)
+    if unreadable := _unreadable(workspace, text):
+        return workspace.catalogue.get(unreadable)  # which says what is wrong with its sidecar
     raise NotFound(f"There is no backup {text!r}.", remedy="`strongroom backups` lists them.")
+
+
+def find_id(workspace: Workspace, text: str) -> str:
+    """As `find_backup`, but only the ID, and also of a backup whose sidecar cannot be read."""
+    try:
+        return find_backup(workspace, text).id
+    except (SidecarUnreadable, SidecarTooNew):
+        if unreadable := _unreadable(workspace, text):
+            return unreadable
+        raise
+
+
+def _unreadable(workspace: Workspace, text: str) -> str | None:
+    return next((row.id for row in workspace.catalogue.unreadable() if text in (row.id, row.artifact)), None)
 
 
 def _latest(workspace: Workspace, text: str) -> Backup:

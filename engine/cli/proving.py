@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.finding import find_backup
+from engine.cli.finding import find_id
 from engine.cli.following import follow
 from engine.cli.output import Column, ExitCode, Output
 from engine.cli.session import workspace
@@ -59,7 +59,7 @@ def prove(
 
 def _found(opened: Workspace, text: str) -> str:
     try:
-        return find_backup(opened, text).id
+        return find_id(opened, text)
     except StorageError as error:
         # A destination that does not answer says nothing about what lies there.
         raise CouldNotVerify(error.message, remedy=error.remedy) from error

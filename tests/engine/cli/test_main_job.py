@@ -91,12 +91,8 @@ def test_a_flipped_artifact_fails_with_code_1(shop: Terminal) -> None:
 
 def test_what_cannot_be_verified_is_no_pass_and_has_code_5(shop: Terminal) -> None:
     identity = the_backup(shop)
-    folder, elsewhere = shop.folder / "backups", shop.folder / "elsewhere"
-    folder.rename(elsewhere)
-    assert shop.json("verify", identity, code=5)["error"]["kind"] == "CouldNotVerify"
-    elsewhere.rename(folder)
-    shop.json("backups")
-    folder.rename(elsewhere)
+    (shop.folder / "backups").rename(shop.folder / "elsewhere")
+    assert shop.json("verify", "unheard-of", code=5)["error"]["kind"] == "CouldNotVerify"
     (outcome,) = shop.json("verify", identity, code=5)
     assert outcome["outcome"] == "could-not-verify"
     assert outcome["reason"]
@@ -387,3 +383,21 @@ def test_an_export_is_a_file_that_changes_nothing(shop: Terminal) -> None:
         "apply", str(path), "--dry-run"
     )
     assert shop.json("jobs")[0]["compression"] == "zstd"
+
+
+def test_a_backup_whose_sidecar_cannot_be_read_is_found_and_told(shop: Terminal) -> None:
+    run = shop.json("run", "shop-nightly")["backups"][0]
+    sidecar = shop.folder / "backups" / f"{run['artifact']}.meta.json"
+    sidecar.write_text("{ this is not JSON")
+    result = shop("backups", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert run["artifact"] in result.stderr
+    (outcome,) = shop.json("verify", run["id"], code=1)
+    assert (outcome["backup"], outcome["outcome"]) == (run["id"], "failed")
+    for command in (
+        ["lock"],
+        ["restore", "--to", "shop", "--as", "x"],
+        ["fetch", "-o", str(shop.folder / "x")],
+    ):
+        assert shop.json(*command, run["id"], code=1)["error"]["kind"] == "SidecarUnreadable"
+    assert sidecar.exists()
