@@ -320,7 +320,9 @@ class LocalFolder(strongroom.Storage):
                     f"The folder {root} has vanished: its disk was unmounted, or somebody removed it.",
                     remedy="Bring it back, then run again.",
                 ) from error
-            raise strongroom.StorageMissing(f"There is no {name} in {root}.") from error
+            raise strongroom.StorageMissing(
+                f"There is no {name} in {root}.", remedy="See who removed it; take another copy or backup."
+            ) from error
         except OSError as error:
             raise self._error(error, name) from error
 

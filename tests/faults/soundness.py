@@ -50,7 +50,7 @@ def assert_sound(
     else:
         with installation.workspace() as workspace:
             problems = list(problems_of(workspace, job, again))
-    assert problems == []
+    assert not problems, "\n".join(problems)
     for folder, was in (before or {}).items():
         now = files(folder)
         assert {name: now.get(name) for name in was} == was, "an older backup was touched"

@@ -133,7 +133,7 @@ class Installation:
 
     @property
     def home(self) -> Home:
-        return Home(Path(self.environ["STRONGROOM_HOME"]))
+        return Home.locate(self.environ)
 
     def start(self, *arguments: str) -> Command:
         """Start a command."""

@@ -1,4 +1,4 @@
-"""Disks that are small, read-only or pulled out: real mounts, in a mount namespace that ends with the test."""
+"""Disks that are small, read-only or pulled out: real mounts, in a namespace that ends with the test."""
 
 from __future__ import annotations
 
