@@ -181,6 +181,9 @@ class LiveRun:
         if stage in self.stages:
             return self.stages[stage]
         carrier = self.stages.get(CARRIERS.get(stage, stage))
+        if stage is Stage.VERIFY and carrier is not None and carrier.state == "active":
+            verifying = any(its.state is DestinationState.VERIFYING for its in self.destinations.values())
+            return StageState("active" if verifying else "waiting")
         return StageState(carrier.state) if carrier is not None else StageState()
 
     @property

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from desktop.bridge import EventBridge, LiveRuns
 from desktop.snapshot import Beat, Snapshot, read_beat, read_snapshot
 from desktop.worker import Background, Problem, QtExecutor
+from engine.errors import Cancelled
 from engine.registry import Registry
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Session(QObject):
             try:
                 workspace.events.subscribe(self.bridge.sink)
                 registry = workspace.registry
+                if self._closing:
+                    raise Cancelled("the window was closed while it opened")
                 return workspace, registry, read_snapshot(workspace)
             except BaseException:
                 workspace.close()

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,13 @@ from desktop.app import Application, no_display
 from desktop.single import SingleInstance
 from desktop.theme import theme
 from desktop.worker import QtExecutor
+from engine.clock import utc_now
 from engine.errors import StoreError
+from engine.events import Status
 from engine.home import Home
+from engine.records import Job, JobDestination
 from engine.workspace import Workspace
+from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 
 PATIENCE = 60
@@ -126,6 +132,33 @@ def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
     qtbot.waitUntil(lambda: not window.isVisible())
     window.deleteLater()
     application.deleteLater()
+
+
+def test_a_schedule_that_was_missed_is_caught_up_once_when_the_window_opens(
+    qapp: QApplication,
+    qtbot: QtBot,
+    opener: Callable[[QtExecutor], Workspace],
+    tmp_path: Path,
+) -> None:
+    with opener(QtExecutor()) as workspace:
+        source = workspace.endpoints.save(
+            "source", "shop", "sqlite", {"path": str(make_shop(tmp_path / "shop.sqlite"))}
+        )
+        vault = workspace.endpoints.save("destination", "vault", "local", {"path": str(tmp_path / "vault")})
+        places = (JobDestination(vault.id, vault.name),)
+        job = workspace.jobs.save(
+            Job("", "nightly", source.id, source.name, places, schedule="0 3 * * *", encryption="none")
+        )
+        since = utc_now() - timedelta(days=3)
+        workspace.store.jobs.save(replace(job, scheduled_since=since))
+    application = Application(qapp, opener, mode="light", with_tray=False)
+    driver = Driver(qtbot, application, tmp_path)
+    driver.start()
+    driver.until(lambda: bool(driver.session.snapshot.executions))
+    driver.until(lambda: driver.session.snapshot.executions[0].status is Status.SUCCESS)
+    assert [its.trigger for its in driver.session.snapshot.executions] == ["catch-up"]
+    assert "Missed 3 runs" in driver.session.snapshot.executions[0].trigger_reason
+    driver.end()
 
 
 def test_the_theme_that_was_chosen_is_put_on_again(

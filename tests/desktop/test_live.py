@@ -113,6 +113,8 @@ def test_an_upload_that_follows_the_dump_makes_its_stage_active() -> None:
         DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100),
     )
     assert run.stages[Stage.UPLOAD].state == "active"
+    assert run.state_of(Stage.VERIFY).state == "waiting"
+    run.take(DestinationProgress("e1", "nas", DestinationState.VERIFYING, 100), NOW)
     assert run.state_of(Stage.VERIFY).state == "active"
 
 

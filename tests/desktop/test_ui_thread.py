@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from desktop.views.restore import RestoreDialog
 from engine.events import Status
 from engine.home import Home
 from engine.secrets import SecretStore, VaultSecrets
+from engine.store.sessions import Sessions
 from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 
@@ -60,6 +61,16 @@ class Watch:
         finally:
             self.on = True
 
+    def watching(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The method of the store, which is noted when it is called on the UI thread."""
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            if self.on and threading.get_ident() == self._ui:
+                self.found.append(f"the store's {name} on the UI thread")
+            return method(*arguments, **named)
+
+        return watched
+
     def _place(self) -> str:
         frame = sys._getframe(2)
         while frame is not None:
@@ -73,9 +84,11 @@ _watch = Watch()  # an audit hook cannot be taken away, so there is one
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
-    """Watches while the test runs."""
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Watches while the test runs; the store too, whose pooled connections tell Python nothing."""
     _watch.found.clear()
+    for name in ("read", "write"):
+        monkeypatch.setattr(Sessions, name, _watch.watching(getattr(Sessions, name), name))
     _watch.on = True
     yield _watch
     _watch.on = False
@@ -165,6 +178,10 @@ class TestSlowKeyring:
 def test_the_watch_sees_what_waits(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert watch.found == [], "what is not done by the desktop's code does not count"
+    sessions = Sessions.__new__(Sessions)
+    with pytest.raises(AttributeError):
+        sessions.read().__enter__()
+    assert watch.found.pop() == "the store's read on the UI thread"
     code = compile("import pathlib; pathlib.Path(p).read_text()", f"{watch._ours}/made_up.py", "exec")
     exec(code, {"p": str(tmp_path / "file")})  # noqa: S102 - made up here
     assert any("made_up.py" in its for its in watch.found)
