@@ -105,7 +105,11 @@ class Driver:
         edit = field if isinstance(field, QLineEdit) else field.findChildren(QLineEdit)[0]
         self.click(edit)
         edit.selectAll()
-        self.qtbot.keyClicks(edit, text)
+        if text.isascii():
+            self.qtbot.keyClicks(edit, text)
+        else:  # Qt's own test keyboard has no other keys: it is pasted
+            QApplication.clipboard().setText(text)
+            self.qtbot.keyClick(edit, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
 
     def choose(self, box: QComboBox, text: str) -> None:
         """Choose by keyboard: the arrows until the text is shown."""
