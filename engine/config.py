@@ -142,7 +142,9 @@ def build(
     try:
         return config.model_validate(merged)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        found = error.errors(include_url=False, include_input=False)
+        # A key that is misspelt is also one that is missing: the misspelling is what helps.
+        first = min(found, key=lambda item: item["type"] != "extra_forbidden")
         name = ".".join(str(part) for part in first["loc"]) or "config"
         if first["type"] == "extra_forbidden":
             known = ", ".join(config.model_fields)

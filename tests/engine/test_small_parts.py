@@ -13,8 +13,8 @@ from pydantic import SecretStr
 import strongroom
 from engine import errors, scratch
 from engine.cancellation import CancelToken
-from engine.config import AdapterConfig, describe, field, field_errors, split_secrets
-from engine.errors import Cancelled, StrongroomError
+from engine.config import AdapterConfig, build, describe, field, field_errors, split_secrets
+from engine.errors import Cancelled, ConfigError, StrongroomError
 from engine.event_bus import EventBus
 from engine.events import Event, ExecutionQueued
 from engine.units import counted, size_text, span_text
@@ -168,3 +168,10 @@ def test_the_public_face_exports_what_it_says() -> None:
     assert sorted(strongroom.__all__, key=str.casefold) == sorted(set(strongroom.__all__), key=str.casefold)
     for name in strongroom.__all__:
         assert hasattr(strongroom, name)
+
+
+def test_a_misspelt_key_is_told_before_the_one_that_is_missing() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Config, {"hots": "db.example"})
+
+    assert (caught.value.field, "host" in caught.value.remedy) == ("hots", True)
