@@ -56,8 +56,10 @@ class NoWheel(QObject):
 
 
 def calm(widget: QWidget) -> None:
-    """Let a spin box or a combo box react to the wheel only when it has the focus."""
+    """Let a spin box or a combo box react to the wheel only when it has the focus; align its text."""
     widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    if isinstance(widget, QSpinBox):  # a style sheet does not reach the margin of its inner field
+        widget.lineEdit().setTextMargins(Size.GRID + 1, 0, 0, 0)
     widget.installEventFilter(NoWheel(widget))
 
 

@@ -83,7 +83,6 @@ QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"], QSpinBox[wrong="true"], Q
 QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; margin: 0; min-height: 0;
   padding: 0 {grid}px; background: transparent; }}
 QComboBox QLineEdit {{ padding: 0; }}
-QSpinBox QLineEdit {{ padding: 0 {grid + 2}px; }}
 QSpinBox, QDoubleSpinBox {{ padding: 0 {grid * 5}px 0 {grid}px; max-height: {Size.CONTROL - 2}px; }}
 QComboBox[kind="quiet"] {{ border: 1px solid transparent; background: transparent; color: {p.muted};
   min-height: {grid * 5}px; }}
