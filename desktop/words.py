@@ -9,6 +9,7 @@ from typing import Any
 
 from desktop.theme.tokens import Tone
 from engine.events import DestinationState, Stage, Status
+from engine.units import size_text, span_text, speed_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,41 +86,18 @@ def state_of(status: Status, percent: float | None = None) -> State:
 
 
 def size(count: int | None) -> str:
-    """Bytes in decimal units, at most three figures: `769 MB`, `1.9 GB`."""
-    if count is None:
-        return "–"
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            if unit == "B" or value >= 99.95:
-                return f"{value:.0f} {unit}"
-            return f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError("unreachable")
+    """Bytes in decimal units, at most three figures: `769 MB`, `1.9 GB`; a dash for None."""
+    return "–" if count is None else size_text(count)
 
 
 def speed(bytes_a_second: float) -> str:
     """`212 MB/s`."""
-    return f"{size(round(bytes_a_second))}/s"
+    return speed_text(bytes_a_second)
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `14 s`, `2 min 41 s`, `3 h 5 min`, `2 d 4 h`."""
-    if seconds is None:
-        return "–"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    """`0.4 s`, `14 s`, `2 min 41 s`, `3 h 5 min`, `2 d 4 h`; a dash for None."""
+    return "–" if seconds is None else span_text(seconds)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

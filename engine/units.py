@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def size_text(count: float) -> str:
@@ -12,7 +12,7 @@ def size_text(count: float) -> str:
         if abs(value) < 999.5 or unit == _UNITS[-1]:
             break
         value /= 1000
-    return f"{value:.0f} {unit}" if value >= 99.5 or unit == "B" else f"{value:.1f} {unit}"
+    return f"{value:.0f} {unit}" if value >= 99.95 or unit == "B" else f"{value:.1f} {unit}"
 
 
 def speed_text(bytes_a_second: float) -> str:

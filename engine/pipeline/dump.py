@@ -15,7 +15,7 @@ from engine.pipeline.fanout import Abandoned, Fanout
 from engine.sidecar import Encryption, Sidecar, seal_fingerprint
 from engine.streams.chain import Encoded, encode
 from engine.streams.spool import Spool
-from engine.units import size_text
+from engine.units import counted, size_text
 from engine.values import Dump, Fingerprint
 
 
@@ -118,9 +118,9 @@ def _fingerprint(ctx: RunnerContext, artifact: Artifact, dump: Dump) -> Fingerpr
         )
         return None
     if found is not None:
-        rows = sum(found.tables.values())
+        tables, rows = len(found.tables), sum(found.tables.values())
         ctx.recorder.log(
-            f"Fingerprint of {artifact.database}: {len(found.tables)} tables, {rows} rows"
+            f"Fingerprint of {artifact.database}: {counted(tables, 'table')}, {counted(rows, 'row')}"
             + ("." if found.consistent else ", not from the dump's own snapshot.")
         )
     return found

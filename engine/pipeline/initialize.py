@@ -34,9 +34,7 @@ def initialize(ctx: RunnerContext) -> None:
     )
     recorder.hide(*services.endpoints.secrets(ctx.source_endpoint))
     ctx.report = ctx.source.check()
-    recorder.log(_describe(ctx.report))
-    for note in ctx.report.notes:
-        recorder.log(note)
+    recorder.log(_describe(ctx.report), details="\n".join(ctx.report.notes))
     ctx.databases = tuple(ctx.source.databases())
     if not ctx.databases:
         raise SourceError(

