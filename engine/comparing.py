@@ -9,6 +9,7 @@ from enum import StrEnum
 from engine.adapters import Source
 from engine.errors import StreamError
 from engine.sidecar import Sidecar, open_fingerprint
+from engine.units import counted
 
 
 class Equality(StrEnum):
@@ -51,7 +52,8 @@ def compare(
     found = source.fingerprint(database)
     if differences := recorded.differences(found):
         return Comparison(Equality.DIFFERENT, f"It is not what was backed up: {'; '.join(differences)}.")
-    rows = sum(recorded.tables.values())
+    tables, rows = counted(len(recorded.tables), "table"), sum(recorded.tables.values())
     return Comparison(
-        Equality.EQUAL, f"It is what was backed up: {len(recorded.tables)} tables with {rows:,} rows in all."
+        Equality.EQUAL,
+        f"It is what was backed up: {tables} with {rows:,} rows in all.",
     )

@@ -83,6 +83,10 @@ __all__ = [
 ]
 
 
+BUG = "Please report this: it is a bug."
+"""The remedy for what no error of ours describes."""
+
+
 class StrongroomError(Exception):
     """Anything that Strongroom reports as failed.
 

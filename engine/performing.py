@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from engine.backups import Backup, Problem
     from engine.services import Services
 
-BUG = "Please report this: it is a bug."
-"""The remedy for what no error of ours describes."""
-
 
 def perform(services: Services, execution: Execution, cancel: CancelToken) -> None:
     """Do what the execution asks for. Its row says how it ended, whatever happened."""
@@ -44,9 +41,7 @@ def perform(services: Services, execution: Execution, cancel: CancelToken) -> No
         recorder.log(f"Cancelled: {error}", LogLevel.WARNING)
     except Exception as failure:  # whatever it was, the execution ends, and says why
         error, kind = recorder.clean(str(failure)), type(failure).__name__
-        remedy = (
-            failure.remedy if isinstance(failure, StrongroomError) else "Please report this: it is a bug."
-        )
+        remedy = failure.remedy if isinstance(failure, StrongroomError) else BUG
         recorder.log(f"Failed: {error}", LogLevel.ERROR, details=remedy)
     services.store.executions.finish(
         execution.id,

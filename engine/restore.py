@@ -15,7 +15,15 @@ from engine import unfinished
 from engine.adapters import Source
 from engine.cancellation import CancelToken
 from engine.comparing import Comparison, Equality, compare
-from engine.errors import Cancelled, IntegrityError, SourceError, StrongroomError, TargetNotEmpty, UsageError
+from engine.errors import (
+    BUG,
+    Cancelled,
+    IntegrityError,
+    SourceError,
+    StrongroomError,
+    TargetNotEmpty,
+    UsageError,
+)
 from engine.events import LogLevel, LogType, Stage
 from engine.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever
 from engine.units import size_text
@@ -94,9 +102,7 @@ class _Restore:
             error.message = f"{error.message} {self._state()}"
             raise
         except Exception as error:
-            raise StrongroomError(
-                f"{type(error).__name__}: {error}. {self._state()}", remedy="Please report this: it is a bug."
-            ) from error
+            raise StrongroomError(f"{type(error).__name__}: {error}. {self._state()}", remedy=BUG) from error
 
     def _run(self) -> Restored:
         services, request, recorder = self._services, self._request, self._recorder

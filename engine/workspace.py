@@ -38,6 +38,7 @@ from engine.secrets import SecretStore, open_secrets
 from engine.services import Services
 from engine.store.database import Store
 from engine.unfinished import drop_after_crash
+from engine.units import counted
 
 Level = Literal["checksum", "decode"]
 
@@ -156,15 +157,17 @@ class Workspace:
 
     def restore(self, request: RestoreRequest) -> str:
         """Start a restore; return the execution's ID."""
-        return self._start("restore", request.to_labels())
+        target = self.endpoints.get("source", request.to_source)
+        return self._start("restore", f"Restore into {request.as_name or target.name}", request.to_labels())
 
     def verify(self, backup_ids: Sequence[str] | None, level: Level = "checksum") -> str:
         """Start a verification of these backups (None: of all, everywhere); return the execution's ID."""
-        return self._start("verify", {"backups": _ids(backup_ids), "level": level})
+        labels = {"backups": _ids(backup_ids), "level": level}
+        return self._start("verify", f"Verify {_how_many(backup_ids)}", labels)
 
     def drill(self, backup_ids: Sequence[str] | None) -> str:
         """Start drills of these backups (None: the newest of each job and database)."""
-        return self._start("drill", {"backups": _ids(backup_ids)})
+        return self._start("drill", f"Drill {_how_many(backup_ids)}", {"backups": _ids(backup_ids)})
 
     def retention(self, name_or_id: str, *, dry_run: bool = False) -> list[Retained]:
         """Apply a job's retention at each of its destinations now, or only say what it would do."""
@@ -213,8 +216,10 @@ class Workspace:
 
     # -- within --------------------------------------------------------------------------------------
 
-    def _start(self, kind: Literal["restore", "verify", "drill"], labels: Mapping[str, Any]) -> str:
-        return self.queue.enqueue_other(kind, labels=labels)
+    def _start(
+        self, kind: Literal["restore", "verify", "drill"], title: str, labels: Mapping[str, Any]
+    ) -> str:
+        return self.queue.enqueue_other(kind, labels={"title": title, **labels})
 
     def _perform(self, execution_id: str, cancel: CancelToken) -> None:
         execution = self.store.executions.get(execution_id)
@@ -251,6 +256,10 @@ class Workspace:
             is_dead=self.is_dead,
             clock=self.clock,
         )
+
+
+def _how_many(backup_ids: Sequence[str] | None) -> str:
+    return "all backups" if backup_ids is None else counted(len(backup_ids), "backup")
 
 
 def _ids(backup_ids: Sequence[str] | None) -> list[str] | None:

@@ -6,7 +6,7 @@ It runs whatever happened before it. Nothing in here changes a status that was s
 from __future__ import annotations
 
 from engine.backups import backup_id
-from engine.errors import Cancelled, StrongroomError
+from engine.errors import BUG, Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
 from engine.pipeline.context import DestinationContext, RunnerContext
 from engine.records import ArtifactResult, CachedBackup, DestinationResult
@@ -41,7 +41,8 @@ def fail(ctx: RunnerContext, error: BaseException) -> None:
     ctx.status = Status.FAILED
     ctx.error = ctx.recorder.clean(str(error) or type(error).__name__)
     ctx.error_kind = type(error).__name__
-    ctx.remedy = error.remedy if isinstance(error, StrongroomError) else "Please report this: it is a bug."
+    ctx.remedy = error.remedy if isinstance(error, StrongroomError) else BUG
+    ctx.recorder.log(ctx.error, LogLevel.ERROR, details=ctx.remedy)  # at the stage that failed
 
 
 def complete(ctx: RunnerContext) -> None:

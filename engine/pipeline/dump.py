@@ -15,7 +15,7 @@ from engine.pipeline.fanout import Abandoned, Fanout
 from engine.sidecar import Encryption, Sidecar, seal_fingerprint
 from engine.streams.chain import Encoded, encode
 from engine.streams.spool import Spool
-from engine.units import counted, size_text
+from engine.units import counted, size_text, span_text
 from engine.values import Dump, Fingerprint
 
 
@@ -95,10 +95,13 @@ def _dump(ctx: RunnerContext, artifact: Artifact, done_in: int, done_out: int, t
         sidecar = _sidecar(ctx, artifact, dump, encoded, fingerprint)
     artifact.sidecar = sidecar.to_json(ctx.services.keys.signer())
     artifact.status = Status.SUCCESS
-    ratio = encoded.dump_size / encoded.size if encoded.size else 1.0
+    ratio = f"{encoded.dump_size / encoded.size:.1f} to 1"
+    seconds = time.monotonic() - begun
+    recorder.passed(Stage.COMPRESS, seconds, ratio)
+    recorder.passed(Stage.ENCRYPT, seconds, ", ".join(ctx.key_names) or "off")
     recorder.log(
         f"{artifact.database}: {size_text(encoded.dump_size)} dumped, {size_text(encoded.size)} written "
-        f"({ratio:.1f} to 1) in {time.monotonic() - begun:.1f} s.",
+        f"({ratio}) in {span_text(seconds)}.",
         LogLevel.SUCCESS,
         details=f"SHA-256 {encoded.sha256}",
     )

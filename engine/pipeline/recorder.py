@@ -113,13 +113,9 @@ class Recorder:
         finally:
             self._emit(StageFinished(self.execution_id, stage, time.monotonic() - begun))
 
-    def mark(self, stage: Stage, *, started: bool, seconds: float = 0.0, detail: str = "") -> None:
-        """Tell of a stage that runs beside the current one (compress, encrypt, upload)."""
-        self._emit(
-            StageStarted(self.execution_id, stage, detail)
-            if started
-            else StageFinished(self.execution_id, stage, seconds, detail)
-        )
+    def passed(self, stage: Stage, seconds: float, detail: str) -> None:
+        """Tell of a stage that worked on the bytes of the current one as they passed, once they have."""
+        self._emit(StageFinished(self.execution_id, stage, seconds, detail))
 
     # -- progress ------------------------------------------------------------------------------------
 

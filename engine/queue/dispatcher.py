@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from engine.cancellation import CancelToken
-from engine.errors import Cancelled, StrongroomError
+from engine.errors import BUG, Cancelled, StrongroomError
 from engine.events import EventSink, ExecutionFinished, Status
 from engine.queue.entries import Entries, Entry
 from engine.records import Execution
@@ -145,9 +145,7 @@ class Dispatcher:
         except BaseException as error:  # whatever it was, the execution ends, and says why
             _log.exception("the execution %s failed outside of its steps", entry.id)
             said = str(error) or type(error).__name__
-            remedy = (
-                error.remedy if isinstance(error, StrongroomError) else "Please report this: it is a bug."
-            )
+            remedy = error.remedy if isinstance(error, StrongroomError) else BUG
             settled = settle(
                 entry.id, Status.FAILED, error=said, error_kind=type(error).__name__, remedy=remedy
             )
