@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cancellation import CancelToken
 from engine.drill import drill_backup
-from engine.errors import Cancelled, SidecarTooNew, SidecarUnreadable, StrongroomError
+from engine.errors import BUG, Cancelled, SidecarTooNew, SidecarUnreadable, StrongroomError
 from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, Status
 from engine.integrity import Verification, verify_backup
 from engine.notify import notify_of_broken
