@@ -218,6 +218,12 @@ class Server:
         quoted = '"' + name.replace('"', '""') + '"'
         self.sql("postgres", f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
 
+    def clean(self) -> None:
+        """Drop what other tests left: the server is the whole session's."""
+        for name in self.databases():
+            if name != "postgres":
+                self.drop_database(name)
+
     def databases(self) -> list[str]:
         """Every database but the templates."""
         names = self.sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")

@@ -117,6 +117,7 @@ def test_a_user_without_the_maintenance_database_gets_by(server: Server, open: O
 
 
 def test_all_databases_means_those_that_somebody_can_have_filled(server: Server, open: Open) -> None:
+    server.clean()
     server.create_database("shop")
     server.create_database("closed")
     server.create_database("mould", options="TEMPLATE template0 IS_TEMPLATE true")
