@@ -18,7 +18,8 @@ from tests.parts.queues import eventually
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-kills")]
 
 SEED = 20261124
-KILLS = 200 if FULL else 14
+KILLS = 30 if FULL else 2
+"""Kills for each stage."""
 
 STAGES = {
     "initialize": "The source answers",
@@ -29,6 +30,8 @@ STAGES = {
     "retention": "Retention:",
 }
 """The line of a run's log after which it is killed; `begin` is the moment in which the command begins."""
+SPANS = {"begin": 0.6, "initialize": 0.05}
+"""Seconds from there within which the kill comes."""
 
 
 @pytest.fixture
@@ -46,31 +49,26 @@ def killed(installation: Installation) -> Installation:
     return installation
 
 
-def test_a_kill_at_a_random_moment_of_each_stage(killed: Installation) -> None:
-    chance = random.Random(SEED)
+@pytest.mark.parametrize("stage", ["begin", *STAGES])
+def test_a_kill_at_a_random_moment_of_each_stage(killed: Installation, stage: str) -> None:
+    chance = random.Random(f"{SEED} {stage}")
     assert_sound(killed, JOB)
-    statuses: dict[str, int] = {}
-    stages = ["begin", *STAGES]
-    for number in range(KILLS):
+    for _ in range(KILLS):
         before = older(killed.folder / "disk")
-        stage = stages[number % len(stages)]
         command = killed.at_once("run", JOB, "--json")
         command.go()
         if stage in STAGES:
             command.until(STAGES[stage])
-        CancelToken().wait(chance.uniform(0, 0.6 if stage == "begin" else 0.12))
+        CancelToken().wait(chance.uniform(0, SPANS.get(stage, 0.12)))
         command.kill()
         command.ended()
         assert_sound(killed, JOB, before, verified=True)
-        (latest,) = killed.json("history", "--limit", "1")
-        assert latest["status"] == "Success"
-        statuses[stage] = statuses.get(stage, 0) + 1
         assert len(list((killed.folder / "few").rglob("*.age"))) == 2
     history = killed.json("history", "--limit", "1000", "--kind", "run")
     assert {its["status"] for its in history} <= {"Success", "Failed"}
     interrupted = [its for its in history if its["status"] == "Failed"]
     assert all(its["error"]["kind"] == "Interrupted" for its in interrupted), interrupted
-    assert len(interrupted) >= KILLS // 3, "the kills miss the runs"
+    assert interrupted or stage != "initialize", "the kills miss the runs"
 
 
 def test_a_kill_while_retention_deletes_many(killed: Installation) -> None:
