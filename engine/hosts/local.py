@@ -31,7 +31,8 @@ GRACE = 2.0
 """Seconds between asking a process group to end and forcing it."""
 _QUIET = 2.0
 """Seconds of silence after which a pipe that somebody holds open counts as ended, the tool being gone."""
-_STEP = 0.25
+_STEP = 0.2
+"""Seconds after which whoever waits for a pipe looks whether somebody asked to stop."""
 _PIPE = 64 << 10
 _STDERR_KEPT = 64 << 10
 _CAPTURED_MOST = 16 << 20
@@ -179,14 +180,13 @@ class LocalProcess(Process):
         self._lock = threading.RLock()  # over the life of the descriptors and of the process group
         self._let_go = False
         self._forced = threading.Timer(GRACE, self._force)
-        self._wake = _WakeUp()
         self._errors = bytearray()
         self._read = self._last = 0
         self._wide = _widen(self._stdout)
-        self._wake.unblock(self._stdout)
+        _unblock(self._stdout)
         if self._stdin is not None:
             _widen(self._stdin)
-            self._wake.unblock(self._stdin)
+            _unblock(self._stdin)
         self._forced.daemon = True
         self._waiter = threading.Thread(target=self._await_end, name="process-end", daemon=True)
         self._drainer = threading.Thread(
@@ -253,12 +253,11 @@ class LocalProcess(Process):
         return self._errors.decode("utf-8", "replace")
 
     def stop(self) -> None:
-        """Like `kill`, without waiting: ask the group to end, force it after `GRACE`, wake our own end."""
+        """Like `kill`, without waiting: ask the group to end, and force it after `GRACE`."""
         with self._lock:
             if self._stopping.is_set():
                 return
             self._stopping.set()
-            self._wake.set()
             self._signal(signal.SIGTERM)
             if not self._ended.is_set():
                 self._forced.start()
@@ -278,7 +277,6 @@ class LocalProcess(Process):
             self.close_stdin()
             self._stdout.close()
         self._drainer.join(GRACE)
-        self._wake.close()
 
     def _force(self) -> None:
         with self._lock:
@@ -306,7 +304,7 @@ class LocalProcess(Process):
     def _drain(self, pipe: IO[bytes]) -> None:
         """Keep the last of standard error, so that a chatty tool never stalls on a full pipe."""
         with pipe:
-            self._wake.unblock(pipe)
+            _unblock(pipe)
             after_end = 0
             while after_end < _PIPE:  # what the tool wrote is read then; a descendant may go on for ever
                 ended = self._ended.is_set()
@@ -315,7 +313,7 @@ class LocalProcess(Process):
                 except BlockingIOError:
                     if ended:
                         return
-                    self._wake.wait(pipe, _STEP, stopping=False)
+                    _poll(pipe, _STEP)
                     continue
                 if not data:
                     return
@@ -331,7 +329,7 @@ class LocalProcess(Process):
             if self._stopping.is_set():
                 return False
             ended = self._ended.is_set()
-            if self._wake.wait(pipe, _STEP, for_writing=for_writing):
+            if _poll(pipe, _STEP, for_writing):
                 return True
             if ended:
                 quiet += _STEP
@@ -342,35 +340,22 @@ class LocalProcess(Process):
 _SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-class _WakeUp:
-    """Waits for a pipe or for `set`, whichever comes first. On Windows pipes block; ending the tool wakes."""
+def _unblock(pipe: IO[bytes]) -> None:
+    """Let reads and writes of our end return at once; `_poll` is what waits. Not on Windows."""
+    if sys.platform != "win32":
+        os.set_blocking(pipe.fileno(), False)
 
-    def __init__(self) -> None:
-        self._ends = os.pipe()
 
-    def set(self) -> None:
-        with suppress(OSError):
-            os.write(self._ends[1], b"!")
+def _poll(pipe: IO[bytes], seconds: float, for_writing: bool = False) -> bool:
+    """Whether the pipe can be read or written (or has been hung up) within that time.
 
-    def close(self) -> None:
-        for end in self._ends:
-            os.close(end)
-
-    def unblock(self, pipe: IO[bytes]) -> None:
-        if sys.platform != "win32":
-            os.set_blocking(pipe.fileno(), False)
-
-    def wait(
-        self, pipe: IO[bytes], seconds: float, *, for_writing: bool = False, stopping: bool = True
-    ) -> bool:
-        if sys.platform == "win32":
-            return True
-        poller = select.poll()
-        poller.register(pipe, select.POLLOUT if for_writing else select.POLLIN)
-        if stopping:
-            poller.register(self._ends[0], select.POLLIN)
-        ready = poller.poll(seconds * 1000)
-        return any(descriptor != self._ends[0] for descriptor, _ in ready)
+    Windows has no such question for pipes: there they block, and ending the tool wakes who waits.
+    """
+    if sys.platform == "win32":
+        return True
+    poller = select.poll()
+    poller.register(pipe, select.POLLOUT if for_writing else select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _widen(pipe: IO[bytes]) -> bool:

@@ -112,9 +112,7 @@ def test_a_flood_of_errors_stalls_nothing_and_its_last_64_kib_are_kept(host: Loc
 
 
 @pytest.mark.parametrize("piece", [100, 5_000, 100_000])
-def test_a_long_output_arrives_whole_in_fewer_pieces_than_it_was_written_in(
-    host: LocalHost, piece: int
-) -> None:
+def test_a_long_output_arrives_whole_however_it_is_written(host: LocalHost, piece: int) -> None:
     script = f"import os\nfor n in range(20_000_000 // {piece}): os.write(1, bytes([n % 251]) * {piece})"
     with host.run([sys.executable, "-c", script]) as tool:
         chunks = list(tool)
@@ -122,8 +120,6 @@ def test_a_long_output_arrives_whole_in_fewer_pieces_than_it_was_written_in(
     data = b"".join(chunks)
     assert data == b"".join(bytes([number % 251]) * piece for number in range(20_000_000 // piece))
     assert all(len(chunk) <= 1 << 20 for chunk in chunks)
-    if sys.platform == "linux" and piece < 10_000:
-        assert len(chunks) < 20_000_000 // piece / 2
 
 
 def test_an_answer_that_never_ends_is_no_answer(host: LocalHost) -> None:
@@ -228,6 +224,15 @@ def test_leaving_the_block_ends_the_tool_and_what_it_started(host: LocalHost) ->
 
 def test_leaving_the_block_ends_what_a_tool_that_ended_well_left_behind(host: LocalHost) -> None:
     with host.run(["sh", "-c", "sleep 60 > /dev/null 2>&1 & echo $!"]) as tool:
+        child = int(b"".join(tool))
+        assert tool.wait() == 0
+        assert is_running(child)
+    assert gone(child)
+
+
+def test_what_was_left_behind_and_does_not_listen_is_forced(host: LocalHost) -> None:
+    script = f'sh -c "{IGNORES_TERM}" > /dev/null 2>&1 & echo $!; sleep 0.2'
+    with host.run(["sh", "-c", script]) as tool:
         child = int(b"".join(tool))
         assert tool.wait() == 0
         assert is_running(child)

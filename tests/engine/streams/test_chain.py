@@ -272,6 +272,43 @@ def test_a_spool_that_fails_ends_all_and_the_dump_is_not_read_on(
     assert dump.closed == 1
 
 
+@pytest.mark.parametrize("recipients", [[], [RECIPIENT]])
+def test_a_spool_that_fails_at_the_very_last_byte_fails_all(
+    recipients: list[str], spool: Spool, cancel: CancelToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dump is over by then, and nobody puts anything more that could meet the error."""
+    full = SpoolError("The spool folder is full.")
+
+    def write(chunk: bytes) -> None:
+        raise full
+
+    monkeypatch.setattr(spool, "write", write)
+    dump = WatchedDump(iter([b"a small dump"]))
+    with pytest.raises(SpoolError) as raised:
+        encode(dump, parse_compression("gzip"), recipients, spool, cancel=cancel)
+    assert raised.value is full
+    assert dump.closed == 1
+    assert not spool.finished
+
+
+def test_slow_compressors_are_fed_little_at_a_time_so_that_a_cancel_is_seen(
+    spool: Spool, cancel: CancelToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[int] = []
+
+    class Counting(_Stage):
+        def feed(self, chunk: bytes) -> bytes:
+            fed.append(len(chunk))
+            if len(fed) == 2:
+                cancel.cancel("by hand")
+            return b""
+
+    monkeypatch.setattr(chain, "compressor", lambda compression: Counting(at_end=False))
+    with pytest.raises(Cancelled):
+        encode(iter([DUMP]), parse_compression("brotli:11"), [], spool, cancel=cancel)
+    assert fed == [64 << 10, 64 << 10]
+
+
 def test_failing_the_spool_from_outside_stops_the_dump(spool: Spool, cancel: CancelToken) -> None:
     """So a run whose destinations have all failed need not dump on."""
 
