@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 import strongroom
 from plugins.sources.postgres import catalogue, swapping
-from plugins.sources.postgres.connection import Connection, conninfo, merged_with_url
+from plugins.sources.postgres.connection import MOST, Connection, conninfo, fits, merged_with_url
 from plugins.sources.postgres.dumping import begin_dump
 from plugins.sources.postgres.failures import DatabaseClosed
 from plugins.sources.postgres.restoring import Restorer, drop
@@ -177,8 +177,15 @@ class PostgreSQL(strongroom.Source):
             session.close()
 
     def target_state(self, database: str) -> TargetState:
+        """Raises `ConfigError` for what is no target: a name that is cut to another one's, a template."""
+        _whole_name(database)
         if not catalogue.exists(self._psql, self._through(), database):
             return TargetState.MISSING
+        if catalogue.is_template(self._psql, self._through(), database):
+            raise strongroom.ConfigError(
+                f"{database!r} on {self._connection.place} is a template, which new databases are copies of.",
+                remedy="Restore under another name (--as NAME).",
+            )
         return TargetState.FILLED if catalogue.has_objects(self._psql, database) else TargetState.EMPTY
 
     # ---------------------------------------------------------------------- dumping and restoring
@@ -203,10 +210,12 @@ class PostgreSQL(strongroom.Source):
         ).restore(database, chunks)
 
     def drop(self, database: str) -> None:
+        _whole_name(database)
         drop(self._psql, self._through(not_in=(database,)), database)
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming, in one transaction; the old one is kept as `<database>_before_<label>`."""
+        _whole_name(database)
         return swapping.swap(self._psql, self._through(not_in=(beside, database)), beside, database)
 
     def beside_name(self, database: str, label: str) -> str:
@@ -276,6 +285,14 @@ class PostgreSQL(strongroom.Source):
             return [self._tools.for_server("pg_restore", version).as_tool()]
         except strongroom.ToolMissing:
             return []  # a backup needs none
+
+
+def _whole_name(database: str) -> None:
+    if not fits(database):
+        raise strongroom.ConfigError(
+            f"{database!r} is no name for a PostgreSQL database, which has 1 to {MOST} bytes.",
+            remedy="Take a shorter name." if database else "Give a name.",
+        )
 
 
 def _newer_tools(tool: Version, server: Version) -> str:

@@ -89,9 +89,15 @@ def all_databases(psql: Psql, through: str) -> list[str]:
 
 
 def exists(psql: Psql, through: str, database: str) -> bool:
-    """Whether the server has a database of that name."""
-    sql = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {literal(database)};"
+    """Whether the server has a database of that name: of all of it, not of its first 63 bytes."""
+    sql = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {literal(database)}::pg_catalog.text;"
     return bool(psql.ask(through, sql))
+
+
+def is_template(psql: Psql, through: str, database: str) -> bool:
+    """Whether new databases may be made as copies of this one, as of `template1`."""
+    sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datistemplate AND datname = "
+    return bool(psql.ask(through, f"{sql}{literal(database)}::pg_catalog.text;"))
 
 
 def has_objects(psql: Psql, database: str) -> bool:

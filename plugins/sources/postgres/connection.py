@@ -94,7 +94,16 @@ def conninfo(database: str) -> str:
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def fit(name: str, suffix: str, most: int = 63) -> str:
+MOST = 63
+"""How many bytes of a name a server keeps. It cuts off the rest, and so means another database."""
+
+
+def fits(name: str) -> bool:
+    """Whether a server keeps all of a name."""
+    return 0 < len(name.encode()) <= MOST
+
+
+def fit(name: str, suffix: str, most: int = MOST) -> str:
     """`name + suffix`, the name cut so that the whole keeps to PostgreSQL's 63 bytes."""
     room = most - len(suffix.encode())
     return name.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix

@@ -487,6 +487,37 @@ def test_the_maintenance_database_itself_can_be_replaced(server: Server, open: O
     assert "desk" not in server.databases()
 
 
+@pytest.mark.parametrize("letter", ["x", "ü"])
+def test_a_name_that_the_server_would_cut_means_no_other_database(
+    server: Server, open: Open, letter: str
+) -> None:
+    fits = letter * (63 // len(letter.encode()))
+    server.create_database(fits, "CREATE TABLE precious AS SELECT 1 AS a")
+    too_long = fits + letter
+    source = open(databases=[fits])
+    for harm in (
+        lambda: source.target_state(too_long),
+        lambda: source.restore(too_long, dumped(source, fits)[0]),
+        lambda: source.replace(fits, too_long),
+        lambda: source.drop(too_long),
+    ):
+        with pytest.raises(strongroom.ConfigError, match="no name for a PostgreSQL database"):
+            harm()
+    assert server.sql(fits, "SELECT a FROM precious") == "1"
+    with pytest.raises(strongroom.DatabaseMissing):
+        open(databases=[too_long]).check()
+
+
+@pytest.mark.parametrize("template", ["template0", "template1"])
+def test_a_template_is_no_target(server: Server, open: Open, template: str) -> None:
+    server.create_database("desk", "CREATE TABLE t AS SELECT 1 AS a")
+    source = open(databases=["desk"])
+    with pytest.raises(strongroom.ConfigError, match="is a template"):
+        source.target_state(template)
+    with pytest.raises(strongroom.ConfigError, match="is a template"):
+        source.restore(template, dumped(source, "desk")[0])
+
+
 # ------------------------------------------------------------------------- versions of the tools
 
 
