@@ -23,11 +23,11 @@ def command(out: Output, file: Path, dry_run: bool) -> None:
 
     All of the file is checked before anything is written. Secrets go to the keyring.
     """
-    from engine.declarative.apply import plan
+    from engine.declarative.apply import alone, plan
     from engine.declarative.document import read
 
     document = read(file)
-    with workspace(out) as opened:
+    with workspace(out) as opened, alone(opened):
         planned = plan(opened, document)
         if not dry_run:
             planned.perform()

@@ -5,13 +5,15 @@ Things are matched by name; what the file does not name stays as it is, and noth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.declarative.changes import Change, Plan
 from engine.declarative.document import Document
 from engine.declarative.endpoints import plan_endpoint
 from engine.declarative.jobs import plan_job, same_retention
-from engine.errors import ConfigError
+from engine.errors import ConfigError, StoreError
 from engine.keys import LONGEST_NAME
 from engine.registry import KindName
 from engine.retention import parse_retention
@@ -22,6 +24,29 @@ if TYPE_CHECKING:
 ENDPOINT_KINDS: tuple[KindName, ...] = ("source", "destination", "notifier")
 MAX_CONCURRENT_JOBS = "maxConcurrentJobs"
 """The store's setting that the queue reads live."""
+PATIENCE = 60.0  # seconds that an apply waits for another one; a keyring may ask its person meanwhile
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """Let no other process apply a file meanwhile, so that what was planned is still true when written.
+
+    Raises `StoreError` when another one does not end.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(workspace.home.root / "apply.lock", timeout=PATIENCE, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"Another process has been applying a file for more than {PATIENCE:.0f} s.",
+            remedy="See whether a Strongroom process hangs, then try again.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def plan(workspace: Workspace, document: Document) -> Plan:

@@ -88,6 +88,24 @@ def test_two_first_commands_ever_at_the_same_instant(installation: Installation)
         assert (ended.code, ended.document) == (0, []), ended.stderr
 
 
+def test_a_file_applied_at_the_same_instant_from_several_processes(installation: Installation) -> None:
+    """One creates all of it, and the others find that nothing is left to do."""
+    sources = "".join(
+        f'[[source]]\nname = "s{number}"\nadapter = "sqlite"\nconfig = {{ path = "{number}.sqlite" }}\n'
+        for number in range(20)
+    )
+    file = installation.folder / "all.toml"
+    file.write_text(SQLITE + sources, encoding="utf-8")
+    commands = [installation.at_once("apply", str(file), "--json") for _ in range(4)]
+    for command in commands:
+        command.go()
+    ended = [command.ended() for command in commands]
+    assert [one.code for one in ended] == [0] * 4, [one.stdout for one in ended]
+    actions = [{change["action"] for change in one.document["changes"]} for one in ended]
+    assert actions.count({"create"}) == 1
+    assert actions.count({"unchanged"}) == 3
+
+
 def test_an_agent_beside_the_command_line(busy: Installation) -> None:
     busy.apply(SQLITE.replace('source = "shop"\n', 'source = "shop"\nschedule = "* * * * *"\n'))
     agent = busy.start("agent")
