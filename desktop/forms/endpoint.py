@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from desktop.forms.dialog import FormDialog
@@ -72,6 +72,7 @@ class EndpointDialog(FormDialog):
             self.adapter.setCurrentIndex(max(0, self.adapter.findData(endpoint.adapter)))
             self.adapter.setEnabled(False)
         self.adapter.currentIndexChanged.connect(lambda _: self._show_fields())
+        self.name.changed.connect(self._name_touched)
         self._show_fields()
         self.fit(Size.FORM, 620)
         self.name.setFocus()
@@ -98,7 +99,22 @@ class EndpointDialog(FormDialog):
         )
         self.fields.changed.connect(self._forget_result)
         self._place.addWidget(self.fields)
+        self._order_keys(self.fields)
         self._forget_result()
+
+    def _order_keys(self, fields: FieldForm) -> None:
+        """Let Tab go from the type through the fields; they were made after the buttons below them."""
+        last: QWidget = self.adapter
+        for its in fields.findChildren(QWidget):
+            reached = its.focusPolicy() & Qt.FocusPolicy.TabFocus and its.focusProxy() is None
+            if reached and its.window() is self:  # a box's list is a window of its own
+                QWidget.setTabOrder(last, its)
+                last = its
+        QWidget.setTabOrder(last, self.test_button)
+
+    def _name_touched(self) -> None:
+        self.name_field.show_error("")
+        self.show_problem(None)
 
     # ------------------------------------------------------------------------------------- testing
 

@@ -25,6 +25,8 @@ from desktop.widgets import button, label, repolish, row, set_ink
 from engine.config import FieldSpec
 
 LARGEST = 2**31 - 1
+NARROWEST = 120
+"""A box with a long name in it may become so narrow, before the form becomes wider than its dialog."""
 
 
 class Input(Protocol):
@@ -60,6 +62,8 @@ def calm(widget: QWidget) -> None:
     widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     if isinstance(widget, QSpinBox):  # a style sheet does not reach the margin of its inner field
         widget.lineEdit().setTextMargins(Size.GRID + 1, 0, 0, 0)
+    if isinstance(widget, QComboBox):
+        widget.setMinimumWidth(NARROWEST)
     widget.installEventFilter(NoWheel(widget))
 
 

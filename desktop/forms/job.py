@@ -143,6 +143,7 @@ class JobDialog(FormDialog):
         calm(self.source)
         for endpoint in snapshot.sources:
             self.source.addItem(endpoint.name, endpoint.id)
+        self.source.setPlaceholderText("None yet: make one first, on the page Sources")
         self.enabled = BooleanInput("Run on schedule")
         self.enabled.set_value(True)
         self.destinations = DestinationsInput(snapshot.destinations, job.destinations if job else ())
@@ -223,7 +224,11 @@ class JobDialog(FormDialog):
         missing = {
             "name": "" if job.name else "Please fill this in.",
             "source": "" if job.source_id else "Make a source first, on the page Sources.",
-            "destinations": "" if job.destinations else "Choose at least one.",
+            "destinations": ""
+            if job.destinations
+            else "Choose at least one."
+            if self._session.snapshot.destinations
+            else "Make a destination first, on the page Destinations.",
         }
         for name, text in missing.items():
             self._fields[name].show_error(text)

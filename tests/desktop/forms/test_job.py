@@ -115,7 +115,7 @@ def test_what_a_job_needs_is_said_beside_each_field(driver: Driver) -> None:
     driver.press("Save", dialog)
     assert "fill this in" in dialog.field("name").error.text()
     assert "Make a source first" in dialog.field("source").error.text()
-    assert "Choose at least one" in dialog.field("destinations").error.text()
+    assert "Make a destination first" in dialog.field("destinations").error.text()
     assert dialog.isVisible()
 
 
