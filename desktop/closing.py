@@ -127,4 +127,5 @@ def _names(running: list[LiveRun]) -> str:
         + (f" ({int(run.percent)} %)" if run.percent is not None else "")
         for run in running
     ]
-    return words.capital(" and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said))
+    names = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return names if running and running[0].job else words.capital(names)  # a job's name stays as it is

@@ -81,7 +81,8 @@ def state_of(status: Status, percent: float | None = None) -> State:
     """The state of an execution, with its percentage while it runs."""
     state = _STATES[status]
     if status is Status.RUNNING and percent is not None:
-        return State(f"{state.word} {int(percent)} %", state.sign, state.tone)
+        # All bytes are through before all is verified and stored: only an end makes it a hundred.
+        return State(f"{state.word} {min(99, int(percent))} %", state.sign, state.tone)
     return state
 
 

@@ -114,7 +114,8 @@ class BackupsView(View):
             self.delete_button,
         )
         self.proof_chip = StateChip()
-        self.proof_text = label("", "caption", muted=True, wrap=True)
+        self.proof_text = ValueLabel("", "caption")  # a checksum in it may break anywhere
+        self.proof_text.setProperty("muted", "true")
         self.proof_facts = KeyValueGrid()
         proof = Card("Proof")
         line = row()
@@ -247,7 +248,7 @@ class BackupsView(View):
         )
         state, said = proof_state(chosen, now)
         self.proof_chip.show_state(state)
-        self.proof_text.setText(said)
+        self.proof_text.show_value(said)
         keys = sidecar.encryption
         self.proof_facts.show_facts(
             [

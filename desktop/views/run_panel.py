@@ -89,7 +89,8 @@ class RunPanel(QWidget):
         for stage in run.order:
             state = run.state_of(stage)
             its = "skipped" if stage in self.unneeded and state.state != "failed" else state.state
-            self.strip.show_stage(stage, its, state.detail, state.seconds)
+            seconds = None if its == "skipped" else state.seconds
+            self.strip.show_stage(stage, its, state.detail, seconds)
         running = run.status is Status.RUNNING
         unknown = running and run.percent is None
         self.bar.show_percent(None if unknown else run.percent or 0.0, _TONES[run.status])

@@ -124,7 +124,7 @@ class SettingsView(View):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         clear(self.keys)
         if not snapshot.keys:
-            self.keys.addWidget(label("No key yet. The first job makes one, or make it here."))
+            self.keys.addWidget(label("No key yet. Without one, backups are not encrypted."))
         for at, key in enumerate(snapshot.keys):
             if at:
                 self.keys.addWidget(rule())

@@ -27,9 +27,13 @@ class EmptyState(QWidget):
         self.text = label(text, muted=True, wrap=True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.text.setMaximumWidth(Size.FORM - 200)
-        self.text.setMinimumWidth(min(300, Size.FORM))
         inner = column(self._picture, self.title, gap=Size.GAP + Size.GRID)
-        inner.addWidget(self.text, 0, Qt.AlignmentFlag.AlignHCenter)
+        # Stretches, not an alignment: a layout gives an aligned label the height of one line.
+        line = row(gap=0)
+        line.addStretch(1)
+        line.addWidget(self.text, 1000)
+        line.addStretch(1)
+        inner.addLayout(line)
         if action is not None:
             inner.addSpacing(Size.GRID)
             inner.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)

@@ -109,6 +109,10 @@ def test_a_running_state_says_how_far_it_is() -> None:
     assert words.state_of(Status.SUCCESS, 40.9).word == "Success"
 
 
+def test_a_run_is_not_said_to_be_all_done_before_it_has_ended() -> None:
+    assert words.state_of(Status.RUNNING, 100.0).word == "Running 99 %"
+
+
 def test_every_stage_has_a_word() -> None:
     assert set(words.STAGES) == set(Stage)
 

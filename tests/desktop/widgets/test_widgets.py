@@ -14,6 +14,7 @@ from desktop import words
 from desktop.theme import Theme
 from desktop.widgets import (
     Bar,
+    EmptyState,
     ErrorPanel,
     KeyValueGrid,
     LogView,
@@ -177,6 +178,17 @@ def test_an_error_says_what_failed_then_what_to_do(qtbot: QtBot) -> None:
     assert panel.details.text() == "OSError: gone"
     panel.show_problem(None)
     assert panel.isHidden()
+
+
+def test_an_empty_list_s_text_is_shown_to_its_last_line(qtbot: QtBot) -> None:
+    empty = EmptyState(
+        "sources", "No source yet", "Something that has to be said in more than one line. " * 4
+    )
+    qtbot.addWidget(empty)
+    empty.resize(1000, 700)
+    empty.show()
+    assert empty.text.height() >= empty.text.heightForWidth(empty.text.width())
+    assert empty.text.width() > 300
 
 
 def test_a_toast_goes_by_itself_and_can_be_acted_on(qtbot: QtBot) -> None:
