@@ -21,6 +21,7 @@ from desktop.views.settings import read_chosen
 from desktop.window import MainWindow
 from desktop.worker import QtExecutor
 from engine import __version__
+from engine.errors import StrongroomError
 from engine.home import Home
 
 if TYPE_CHECKING:
@@ -133,7 +134,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not isinstance(app, QApplication):
         print("Another kind of Qt application runs in this process.", file=sys.stderr)
         return 1
-    instance = SingleInstance(Home.locate().make())
+    try:
+        home = Home.locate().make()
+    except StrongroomError as error:
+        print("\n".join(part for part in (str(error), error.remedy) if part), file=sys.stderr)
+        return error.exit_code
+    instance = SingleInstance(home)
     if not instance.take():
         if instance.ask_first_to_raise():
             return 0

@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from desktop.app import Application, no_display
+from desktop.app import Application, main, no_display
 from desktop.single import SingleInstance
 from desktop.theme import theme
 from desktop.worker import QtExecutor
@@ -95,6 +95,17 @@ def test_without_a_screen_it_says_what_works_instead(home: Home) -> None:
     )
     assert done.returncode == 1
     assert "strongroom agent" in done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_said_without_a_traceback(
+    qapp: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STRONGROOM_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    assert main([]) != 0
+    said = capsys.readouterr().err
+    assert "cannot be made" in said and "STRONGROOM_HOME" in said
 
 
 def test_a_screen_is_looked_for_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
