@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from engine import __version__
-from engine.cli.output import ExitCode, Output
+from engine.cli.output import ExitCode, Output, turn_away
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Begin": {
@@ -98,13 +98,12 @@ class LazyGroup(click.Group):
     ) -> Any:
         """Run, and end the process with the contract's exit code whatever happens."""
         args = list(sys.argv[1:] if args is None else args)
+        code: Any = ExitCode.FAILED
         try:
             code = super().main(args, "strongroom", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read us has seen enough (`strongroom backups | head`): no complaint, and none at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = ExitCode.FAILED
+            turn_away(sys.stdout)  # whoever read us has seen enough: no complaint, and none at exit
         except click.exceptions.Exit as stop:
             code = stop.exit_code
         except (Exception, KeyboardInterrupt) as error:
@@ -134,8 +133,23 @@ def cli(ctx: click.Context) -> int:
     return start_desktop()
 
 
+def _open_what_is_closed() -> None:
+    """Give standard streams that are closed (`>&-`) a place where nothing arrives.
+
+    Python has no object for them, and the next file to be opened, a database say, would take their place.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
 def main() -> None:
     """The entry point of the console script."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that lacks a character shows a mark for it, rather than nothing and an error.

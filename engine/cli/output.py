@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TextIO
 
 import click
 
@@ -46,6 +46,26 @@ def exit_code_of(status: Status) -> ExitCode:
     return codes.get(status, ExitCode.FAILED)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Write a line to standard output or error.
+
+    A reader that has gone has seen enough (`strongroom run JOB | head`): the work goes on without it, and
+    the exit code tells of the work.
+    """
+    stream = sys.stderr if err else sys.stdout
+    try:
+        click.echo(text, file=stream)
+    except BrokenPipeError:
+        turn_away(stream)
+
+
+def turn_away(stream: TextIO) -> None:
+    """Let what is written to a stream from now on go nowhere, what it still holds included."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table; `right` for numbers."""
@@ -70,29 +90,29 @@ class Output:
         self._said_document = True
         # A terminal that cannot show the characters gets them as escapes, which are JSON too.
         plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-        click.echo(json.dumps(value, indent=2, ensure_ascii=plain, default=str))
+        say(json.dumps(value, indent=2, ensure_ascii=plain, default=str))
 
     def line(self, text: str = "", *, bold: bool = False, color: str | None = None) -> None:
         """A line of the answer, for people alone."""
         if not self.json:
-            click.echo(_styled(text, bold=bold, color=color))
+            say(_styled(text, bold=bold, color=color))
 
     def log(self, text: str, *, color: str | None = None) -> None:
         """A line on the way to the answer; under `--json` it goes to standard error."""
-        click.echo(_styled(text, color=color), err=self.json)
+        say(_styled(text, color=color), err=self.json)
 
     def warn(self, text: str) -> None:
         """A line that must be seen whoever reads standard output: on standard error in both modes."""
-        click.echo(click.style(f"strongroom: {safe(text)}", fg="yellow"), err=True)
+        say(click.style(f"strongroom: {safe(text)}", fg="yellow"), err=True)
 
     def table(self, columns: Sequence[Column | str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
         """Rows in aligned columns, for people alone; `empty` is said instead when there are none."""
         if self.json:
             return
         if not rows:
-            click.echo(safe(empty))
+            say(safe(empty))
             return
-        click.echo(_aligned([c if isinstance(c, Column) else Column(c) for c in columns], rows))
+        say(_aligned([c if isinstance(c, Column) else Column(c) for c in columns], rows))
 
     def error(self, error: BaseException) -> int:
         """Say what failed and what to do; return the exit code. A traceback only with STRONGROOM_DEBUG."""
@@ -147,9 +167,9 @@ def _styled(text: str, *, bold: bool = False, color: str | None = None) -> str:
 
 
 def _say_error(message: str, remedy: str) -> None:
-    click.echo(click.style("strongroom: ", fg="red", bold=True) + safe(message), err=True)
+    say(click.style("strongroom: ", fg="red", bold=True) + safe(message), err=True)
     if remedy:
-        click.echo(f"  {safe(remedy)}", err=True)
+        say(f"  {safe(remedy)}", err=True)
 
 
 def with_output(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.output import Output
+from engine.cli.output import Output, say
 from engine.cli.words import safe
 from engine.events import (
     DestinationProgress,
@@ -104,7 +104,7 @@ class ProgressView:
             text += "\n" + "\n".join(f"{'':22}{safe(line)}" for line in entry.details.strip().splitlines())
         text = click.style(text, fg=_COLORS.get(entry.level))
         if self._bars is None:
-            click.echo(text, file=self._stream)
+            say(text, err=self._stream is sys.stderr)
         else:
             from rich.text import Text
 

@@ -54,6 +54,30 @@ def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, name: str) -> None:
     assert listed["status"] == "Cancelled"
 
 
+@pytest.mark.parametrize("how", ["| true", ">&-", "2>&-", ">&- 2>&- <&-", "--json | true", "--json 2>&-"])
+def test_a_run_goes_on_when_nobody_reads(terminal: Terminal, how: str) -> None:
+    terminal.configure(CONFIG)
+    program = "from engine.cli.main import main; main()"
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'"$0" -c "$1" run shop-nightly {how}; exit ${{PIPESTATUS[0]}}',
+            sys.executable,
+            program,
+        ],
+        cwd=terminal.folder,
+        env={**os.environ, **terminal.environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    (listed,) = json.loads(terminal.process("history", "--json").stdout)
+    assert listed["status"] == "Success"
+
+
 def test_what_a_killed_run_left_is_settled_by_the_next_command(slow: Terminal) -> None:
     process = slow.start("run", "shop-nightly")
     until(process, "the dump stalls here", "stdout")
