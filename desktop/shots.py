@@ -7,9 +7,11 @@ drives the real window through its pages, and saves pictures.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +102,17 @@ def make_big(path: Path) -> None:
         )
 
 
+@contextmanager
+def plain_folder() -> Iterator[Path]:
+    """A temporary folder whose name, which the pictures show, has nothing random in it."""
+    folder = Path(tempfile.gettempdir(), "demo")
+    folder.mkdir(mode=0o700)  # fails where there is one: it may be somebody's
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def scenes(application: Application) -> Iterator[tuple[str, Callable[[], QWidget | None]]]:
     """The pictures: a name and what to do first; the answer is the widget to take, or the window."""
     from desktop.forms import EndpointDialog, JobDialog
@@ -177,8 +190,7 @@ def main(argv: list[str]) -> int:
         QTimer.singleShot(milliseconds, loop.quit)
         loop.exec()
 
-    with tempfile.TemporaryDirectory(prefix="strongroom-shots-") as name:
-        folder = Path(name)
+    with plain_folder() as folder:
         home = Home(folder / "home").make()
         vault = VaultSecrets(home.vault, "only for pictures")
         with Workspace.open(home, secrets=vault) as workspace:
