@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -151,9 +151,8 @@ class LocalHost(Host):
 
     @contextmanager
     def secret_file(self, content: str) -> Iterator[str]:
-        runtime = os.environ.get(
-            "XDG_RUNTIME_DIR", ""
-        )  # in memory, and this user's alone, where there is one
+        # In memory, and this user's alone, where there is such a folder.
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         where = runtime if runtime and os.access(runtime, os.W_OK) else None
         with tempfile.TemporaryDirectory(
             prefix="strongroom-", dir=where, ignore_cleanup_errors=True
@@ -178,6 +177,8 @@ class LocalProcess(Process):
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.RLock()  # over the life of the descriptors and of the process group
+        # Reads and writes hold it, for they return at once; on Windows they wait, and must not.
+        self._using: AbstractContextManager[object] = nullcontext() if sys.platform == "win32" else self._lock
         self._let_go = False
         self._forced = threading.Timer(GRACE, self._force)
         self._errors = bytearray()
@@ -206,7 +207,7 @@ class LocalProcess(Process):
         if self._wide and self._read > _BULK and self._last < _SMALL:
             time.sleep(_PAUSE)
         while self._ready(self._stdout):
-            with self._lock:
+            with self._using:
                 if self._let_go:
                     break
                 try:
@@ -224,7 +225,7 @@ class LocalProcess(Process):
             stdin = self._stdin
             if stdin is None or not self._ready(stdin, for_writing=True):
                 raise BrokenPipeError("the tool's standard input is closed")
-            with self._lock:
+            with self._using:
                 if self._stdin is None:
                     continue
                 try:
@@ -354,7 +355,10 @@ def _poll(pipe: IO[bytes], seconds: float, for_writing: bool = False) -> bool:
     if sys.platform == "win32":
         return True
     poller = select.poll()
-    poller.register(pipe, select.POLLOUT if for_writing else select.POLLIN)
+    try:
+        poller.register(pipe, select.POLLOUT if for_writing else select.POLLIN)
+    except ValueError:  # closed meanwhile: whoever asked sees that next
+        return True
     return bool(poller.poll(seconds * 1000))
 
 
