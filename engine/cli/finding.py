@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from engine.workspace import Workspace
 
 LATEST = ":latest"
+SHORTEST = 3
+"""The fewest characters of an ID that are taken for one."""
 BACKUP_HELP = """BACKUP is the ID that `strongroom backups` shows or the beginning of it, the name of an
 artifact, or JOB:latest for the newest one of a job (JOB:latest@DESTINATION for the newest at one place)."""
 
@@ -25,6 +27,11 @@ def find_backup(workspace: Workspace, text: str) -> Backup:
 
     What is known locally is looked at first; the destinations are listed only when it is not there.
     """
+    if len(text.strip()) < SHORTEST:
+        # An empty shell variable must never come to mean the one backup that there is.
+        raise UsageError(
+            f"{text!r} names no backup.", remedy=f"Give at least {SHORTEST} characters of its ID."
+        )
     if LATEST in text:
         return _latest(workspace, text)
     for refresh in (False, True):

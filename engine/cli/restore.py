@@ -9,6 +9,7 @@ from engine.cli.finding import BACKUP_HELP, find_backup
 from engine.cli.following import follow
 from engine.cli.output import Output, exit_code_of, with_output
 from engine.cli.session import workspace
+from engine.errors import UsageError
 from engine.events import Status
 
 
@@ -30,6 +31,8 @@ def command(
     """
     from engine.restore import RestoreRequest
 
+    if name is not None and not name.strip():
+        raise UsageError("--as needs a name.", remedy="Leave it out to restore under the database's own.")
     with workspace(out, working=True) as opened:
         target = opened.endpoints.get("source", source)
         found = find_backup(opened, backup)

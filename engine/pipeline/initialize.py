@@ -24,6 +24,7 @@ def initialize(ctx: RunnerContext) -> None:
     if job.encryption != "none":
         ctx.recipients = (services.keys.recipient(job.encryption),)
         ctx.key_names = (job.encryption,)
+    services.keys.signer()  # a keyring that is locked is told now, not when the dump is done
     make_spool_folder(services.home.spool, allow_tmpfs=services.home.spool_in_memory)
 
     ctx.source_endpoint = services.endpoints.get("source", job.source_id)

@@ -67,8 +67,9 @@ def _back_up(ctx: RunnerContext) -> None:
     finally:
         with ctx.recorder.stage(Stage.UPLOAD):
             fanout.finish()
-    ctx.cancel.raise_if_cancelled()
     ctx.status = settle_status(ctx)
+    if ctx.status is not Status.SUCCESS:  # a cancel that came when all was stored has nothing to stop
+        ctx.cancel.raise_if_cancelled()
     if ctx.status is Status.PARTIAL and not ctx.error:
         ctx.recorder.log("Some destinations or databases failed; the others are whole.", LogLevel.WARNING)
 

@@ -108,6 +108,12 @@ def test_a_backup_is_restored_under_another_name(shop: Terminal) -> None:
     assert rows_of(shop.folder / "shop-again.sqlite") == rows_of(shop.shop)
 
 
+def test_an_empty_name_to_restore_under_is_refused(shop: Terminal) -> None:
+    backup = the_backup(shop)
+    told = shop.json("restore", backup, "--to", "shop", "--as", "", "--overwrite", code=2)
+    assert told["error"]["kind"] == "UsageError"
+
+
 def test_what_is_not_empty_is_replaced_only_when_told_to(shop: Terminal) -> None:
     before = rows_of(shop.shop)
     identity = the_backup(shop)
@@ -159,10 +165,14 @@ def test_a_backup_is_meant_in_several_ways(shop: Terminal, way: str) -> None:
     assert shop.json("lock", text)["id"] == newest["id"]
 
 
-def test_what_may_mean_several_backups_or_none_is_refused(shop: Terminal) -> None:
+def test_what_may_mean_several_backups_or_none_is_refused(
+    shop: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (shop.folder / "backups").mkdir()
     assert shop.json("lock", "shop-nightly:latest", code=2)["error"]["kind"] == "NotFound"
     first, second = the_backup(shop), the_backup(shop)
+    assert "names no backup" in shop.json("lock", "", code=2)["error"]["message"]
+    monkeypatch.setattr("engine.cli.finding.SHORTEST", 0)  # so that a prefix can fit both
     told = shop.json("lock", "", code=2)["error"]
     assert first in told["remedy"]
     assert second in told["remedy"]

@@ -101,3 +101,18 @@ def test_a_time_limit_fails_the_run_and_says_so(bench: Bench) -> None:
     assert (execution.status, execution.error_kind) == (Status.FAILED, "TimeLimit")
     assert any(line.startswith("Failed after") for line in bench.log_of(execution))
     assert bench.stored() == []
+
+
+def test_a_cancel_that_comes_when_all_is_stored_changes_nothing(bench: Bench) -> None:
+    job = bench.job()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, DestinationProgress) and event.state is DestinationState.SUCCESS:
+            bench.workspace.cancel(event.execution_id)
+
+    bench.workspace.events.subscribe(stop)
+
+    execution = bench.run(job)
+
+    assert execution.status is Status.SUCCESS
+    assert len(bench.stored()) == 2
