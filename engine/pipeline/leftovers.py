@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.checked_storage import CheckedStorage
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from engine.endpoints import Endpoints
     from engine.store.database import Store
     from engine.store.leftovers import LeftoverRecord
+
+
+_SMALL_FILE_PATIENCE = timedelta(minutes=10)
+"""How long a small file beside an artifact may take to be written, at the slowest destination."""
 
 
 @dataclass(slots=True)
@@ -101,3 +106,9 @@ def _exists(storage: CheckedStorage, name: str) -> bool:
     except StorageMissing:
         return False
     return True
+
+
+def _is_being_written(store: Store, record: LeftoverRecord) -> bool:
+    """Whether it may be a lock or proof file under way: those belong to no execution that could be asked."""
+    young = store.clock() - record.created_at < _SMALL_FILE_PATIENCE
+    return young and store.executions.find(record.execution_id) is None

@@ -123,8 +123,8 @@ def kindly(path: Path) -> Iterator[None]:
 def _remedy(said: str) -> str:
     if "locked" in said:
         return "Another program holds it; close what opened the file, then try again."
-    if "full" in said:
-        return "The disk is full; free some space there."
+    if "full" in said or "disk I/O" in said:
+        return "The disk is full, or failing; free some space there, and look at its health."
     if "readonly" in said or "unable to open" in said:
         return "Look at the permissions of the file and of its folder, or choose another STRONGROOM_HOME."
     if "malformed" in said or "not a database" in said:
