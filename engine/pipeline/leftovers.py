@@ -87,7 +87,11 @@ def sweep(
     A record stays until its destination answers, and is tried again at the next start or run.
     """
     problems = []
-    waiting = [record for record in store.leftovers.list(destination_id) if is_dead(record.execution_id)]
+    waiting = [
+        record
+        for record in store.leftovers.list(destination_id)
+        if is_dead(record.execution_id) and not _is_being_written(store, record)
+    ]
     for destination in sorted({record.destination_id for record in waiting}):
         mine = [record for record in waiting if record.destination_id == destination]
         try:
