@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from engine.errors import Cancelled, ConfigError, SourceError, StorageMissing, StrongroomError
+from engine.errors import Cancelled, ConfigError, SourceError, SpoolError, StorageMissing, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage
 from engine.naming import artifact_names
 from engine.pipeline import leftovers
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
+from engine.pipeline.dump import last_sizes
 from engine.records import JobDestination
 from engine.retention import parse_retention
 from engine.streams.compression import parse_compression
-from engine.streams.spool import make_spool_folder
+from engine.streams.spool import free_bytes, make_spool_folder
+from engine.units import size_text
 from engine.values import SourceReport
 
 
@@ -64,12 +66,27 @@ def initialize(ctx: RunnerContext) -> None:
         token=ctx.execution.id,
     )
     ctx.artifacts = [Artifact(database, names[database]) for database in ctx.databases]
+    _check_room(ctx)
     recorder.log(
         f"{len(ready)} of {len(ctx.destinations)} destinations ready; "
         f"{'encrypted to ' + ', '.join(ctx.key_names) if ctx.recipients else 'not encrypted'}, "
         f"{ctx.compression.describe()}.",
         type=LogType.SECURITY if ctx.recipients else LogType.GENERAL,
     )
+
+
+def _check_room(ctx: RunnerContext) -> None:
+    """Refuse a run whose largest artifact, as it was last time, would not fit into the spool."""
+    last = last_sizes(ctx)
+    largest = max((last.get(database, 0) for database in ctx.databases), default=0)
+    folder = ctx.services.home.spool
+    free = free_bytes(folder)
+    if largest > free:
+        raise SpoolError(
+            f"The spool folder {folder} has {size_text(free)} free, and the last backup took "
+            f"{size_text(largest)}.",
+            remedy="Free some space there, or name another folder by STRONGROOM_SPOOL.",
+        )
 
 
 def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationContext:

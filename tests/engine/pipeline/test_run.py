@@ -286,3 +286,17 @@ def test_a_destination_whose_secret_is_gone_fails_alone(bench: Bench) -> None:
 
     assert execution.status is Status.PARTIAL
     assert "token" in (execution.destinations[1].error or "")
+
+
+def test_a_spool_without_room_for_what_the_last_backup_took_is_said_before_the_dump(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.job()
+    bench.run(job)
+    monkeypatch.setattr("engine.pipeline.initialize.free_bytes", lambda folder: 1000)
+
+    execution = bench.run(job)
+
+    assert (execution.status, execution.error_kind) == (Status.FAILED, "SpoolError")
+    assert "1.0 kB free" in (execution.error or "")
+    assert not any(line.startswith("Dumping") for line in bench.log_of(execution))
