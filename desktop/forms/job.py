@@ -89,7 +89,8 @@ class EncryptionInput(QWidget):
             self.key.addItem(f"age, key {key.name}", key.name)
         self.key.addItem("Not encrypted: anybody who has the file can read it", "none")
         self.make = button("Make the key default", self._make)
-        self.make.setVisible(not any(key.name == "default" for key in keys))
+        if any(key.name == "default" for key in keys):
+            self.make.hide()
         layout = row(self.key, self.make)
         layout.setStretch(0, 1)
         self.setLayout(layout)

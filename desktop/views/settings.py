@@ -140,7 +140,8 @@ class SettingsView(View):
         recipient = label(key.recipient, "caption", muted=True, wrap=True)
         recipient.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         export = button("Export…", lambda: self.export(key), name=f"Export the key {key.name}")
-        export.setVisible(key.has_identity)
+        if not key.has_identity:
+            export.hide()  # never shown here: without a parent yet, it would be a window of its own
         line = row()
         line.addLayout(column(label(key.name, "strong"), label(said, muted=True, wrap=True), gap=2), 1)
         line.addWidget(export)

@@ -7,9 +7,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QTableView
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QTableView,
+    QWidget,
+)
 
 from desktop.forms import EndpointDialog, JobDialog
 from desktop.views.backups import BackupsView
@@ -328,3 +336,34 @@ def test_without_backups_the_page_says_how_to_get_them(driver: Driver) -> None:
     view = driver.backups()
     assert isinstance(view, BackupsView)
     assert view.stack.currentIndex() == 1
+
+
+class _Windows(QObject):
+    """Notes every widget that shows up as a window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(type(watched).__name__)
+        return False
+
+
+def test_nothing_but_the_window_ever_shows_as_a_window(driver: Driver) -> None:
+    windows = _Windows()
+    application = QApplication.instance()
+    assert application is not None
+    application.installEventFilter(windows)
+    try:
+        made(driver)
+        for page in driver.window.views:
+            driver.window.show_page(page)
+        with driver.qtbot.waitSignal(driver.session.snapshot_changed, timeout=10_000):
+            driver.session.refresh()
+    finally:
+        application.removeEventFilter(windows)
+    # A popup is a list or a menu that drops from its button; a tip is a label of Qt's own.
+    allowed = ("Dialog", "Container", "Menu", "TipLabel")
+    assert [shown for shown in windows.shown if not shown.endswith(allowed)] == []
