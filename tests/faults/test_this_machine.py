@@ -34,8 +34,10 @@ def test_a_spool_disk_that_gets_full_in_the_middle_of_a_dump(
     before = older(installation.folder / "disk")
 
     home = installation.home.root
+    # Room for what the last backup took, so that the run begins; it takes twice as much now.
+    postgres.sql("bulk", "CREATE TABLE more AS SELECT * FROM bulk")
     free = free_at_home(installation, apart)
-    apart.run("fallocate", "-l", str(free - 2 * MIB), str(home / "others.data"))
+    apart.run("fallocate", "-l", str(free - 8 * MIB), str(home / "others.data"))
     failed = installation.json("run", JOB, code=1)
     assert failed["status"] == "Failed"
     assert failed["error"]["kind"] == "SpoolError"
