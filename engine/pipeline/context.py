@@ -109,6 +109,7 @@ class RunnerContext:
     recipients: tuple[str, ...] = ()
     key_names: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()
+    last_sizes: dict[str, int] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
     destinations: list[DestinationContext] = field(default_factory=list)
     status: Status = Status.RUNNING

@@ -180,19 +180,7 @@ def _failed(ctx: RunnerContext, artifact: Artifact, error: Exception) -> None:
 
 def expected_size(ctx: RunnerContext) -> int | None:
     """What the run's artifacts came to last time, in bytes; None unless every database had one."""
-    last = last_sizes(ctx)
+    last = ctx.last_sizes
     if any(database not in last for database in ctx.databases):
         return None
     return sum(last[database] for database in ctx.databases)
-
-
-def last_sizes(ctx: RunnerContext) -> dict[str, int]:
-    """What each database's artifact came to when it was last made, in bytes."""
-    last: dict[str, int] = {}
-    for execution in ctx.services.store.executions.list(
-        10, job=ctx.job.id, kind="run", statuses=(Status.SUCCESS, Status.PARTIAL)
-    ):
-        for artifact in execution.artifacts:
-            if artifact.size is not None and artifact.status is Status.SUCCESS:
-                last.setdefault(artifact.database, artifact.size)
-    return last

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from engine.errors import Cancelled, ConfigError, SourceError, SpoolError, StorageMissing, StrongroomError
-from engine.events import DestinationState, LogLevel, LogType, Stage
+from engine.events import DestinationState, LogLevel, LogType, Stage, Status
 from engine.naming import artifact_names
 from engine.pipeline import leftovers
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
-from engine.pipeline.dump import last_sizes
 from engine.records import JobDestination
 from engine.retention import parse_retention
 from engine.streams.compression import parse_compression
@@ -77,7 +76,7 @@ def initialize(ctx: RunnerContext) -> None:
 
 def _check_room(ctx: RunnerContext) -> None:
     """Refuse a run whose largest artifact, as it was last time, would not fit into the spool."""
-    last = last_sizes(ctx)
+    last = ctx.last_sizes = _last_sizes(ctx)
     largest = max((last.get(database, 0) for database in ctx.databases), default=0)
     folder = ctx.services.home.spool
     free = free_bytes(folder)
@@ -141,3 +140,15 @@ def _describe(report: SourceReport) -> str:
     tools = ", ".join(f"{tool.name} {tool.version}" for tool in report.tools)
     found = f"The source answers: {report.engine} {report.version}"
     return f"{found}, with {tools}." if tools else f"{found}."
+
+
+def _last_sizes(ctx: RunnerContext) -> dict[str, int]:
+    """What each database's artifact came to when it was last made, in bytes."""
+    last: dict[str, int] = {}
+    for execution in ctx.services.store.executions.list(
+        10, job=ctx.job.id, kind="run", statuses=(Status.SUCCESS, Status.PARTIAL)
+    ):
+        for artifact in execution.artifacts:
+            if artifact.size is not None and artifact.status is Status.SUCCESS:
+                last.setdefault(artifact.database, artifact.size)
+    return last
