@@ -36,6 +36,10 @@ Log = Callable[[str, LogLevel, LogType, str], None]
 """`log(message, level, type, details)`: one line of the execution's log."""
 
 
+def no_sign(moved: int = 0) -> None:
+    """The sign of life that nobody waits for."""
+
+
 def no_log(message: str, level: LogLevel, type: LogType, details: str) -> None:
     """The log of whoever keeps none."""
 
@@ -46,12 +50,15 @@ class Context:
 
     `host` runs tools; `cancel` says when to stop; `scratch` makes a folder (0700) that is emptied in
     every outcome, for what a tool can write only as plain files; `log` writes to the execution's log.
+    `alive(bytes)` is a sign of life during long work that reads nothing from the engine, such as reading
+    an upload back: what gives none for the job's `stall_after` seconds is taken for stalled.
     """
 
     host: Host
     cancel: CancelToken
     scratch: Callable[[], AbstractContextManager[Path]]
     log: Log = no_log
+    alive: Callable[[int], None] = no_sign
 
 
 class Adapter(ABC):

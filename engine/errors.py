@@ -17,6 +17,7 @@
     │   ├── StorageMissing                  the named file is not there
     │   ├── NameEscapes                     a name would leave the destination's root
     │   └── AlreadyExists
+    ├── NeedsTrust                      1   a server's identity that a person has to confirm
     ├── SpoolError                      1   the local spool: full, on a tmpfs, aborted
     ├── StreamError                     1   bytes that do not decode
     │   └── KeyMissing                      no key at hand opens this artifact
@@ -58,6 +59,7 @@ __all__ = [
     "KeyMissing",
     "KeyringLocked",
     "NameEscapes",
+    "NeedsTrust",
     "NoKeyring",
     "NotFound",
     "PluginError",
@@ -201,6 +203,19 @@ class NameEscapes(StorageError):
 
 class AlreadyExists(StorageError):
     """A file of that name is there, and is never overwritten."""
+
+
+class NeedsTrust(StrongroomError):
+    """A server showed an identity that nobody has confirmed yet; only a person can.
+
+    `field` is the configuration field that takes the confirmation, and `value` what it takes: the window
+    asks with `value` in its question and fills the field in, the command line takes it by `--trust`.
+    """
+
+    def __init__(self, message: str, *, field: str, value: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.field = field
+        self.value = value
 
 
 class SpoolError(StrongroomError):

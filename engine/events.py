@@ -135,7 +135,8 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class DestinationProgress(Event):
-    """One destination's row. `retry_in` is in seconds while the state is `retrying`."""
+    """One destination's row. `retry_in` is in seconds while the state is `retrying`; `attempt` counts from 1
+    up to `attempts`, the most there will be."""
 
     destination: str
     state: DestinationState
@@ -143,6 +144,8 @@ class DestinationProgress(Event):
     total: int | None = None
     retry_in: float | None = None
     message: str = ""
+    attempt: int = 1
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ def _check_options(job: Job) -> None:
         "retries": (options.retries, 0, 20),
         "retry_wait": (options.retry_wait, 0, 86400),
         "upload_attempts": (options.upload_attempts, 1, 50),
+        "stall_after": (options.stall_after, 1, 86400),
         "collapse_ratio": (options.collapse_ratio, 0, 1),
     }
     for field, (value, least, most) in bounds.items():

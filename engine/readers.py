@@ -36,6 +36,13 @@ class Reader(ABC):
         """The local file that holds the bytes, for storages that send sections of it; else None."""
         return None
 
+    def taken(self, position: int) -> None:  # noqa: B027 - optional: only who shows progress listens
+        """Told by a storage that sends sections of `path`: so many bytes of the whole have gone out.
+
+        It is a sign of life, too: an upload of which nothing is heard for long is taken for stalled. Who
+        uses `read` alone need not call it.
+        """
+
     def wait_for(self, offset: int) -> int:
         """Wait until at least `offset` bytes exist or the end is known; return how many exist now."""
         if self.size is None:

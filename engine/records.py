@@ -52,7 +52,8 @@ class JobOptions:
     `parallel_uploads`: None for all at once, 1 for strictly one by one, by priority. `retries` after a
     failed run, `retry_wait` seconds between them; `time_limit` in seconds. `fingerprint`: count rows in
     the dump's snapshot. `collapse_ratio`: retention pauses when a backup is smaller than this part of
-    the median of the last ten. `upload_attempts` for what is transient.
+    the median of the last ten. `upload_attempts` for what is transient; `stall_after` seconds without a
+    byte or a sign of life, an upload is taken for stalled.
     """
 
     parallel_uploads: int | None = None
@@ -61,6 +62,7 @@ class JobOptions:
     retries: int = 0
     retry_wait: int = 60
     upload_attempts: int = 5
+    stall_after: int = 300
     collapse_ratio: float = 0.5
 
 
@@ -98,6 +100,19 @@ class ArtifactResult:
     dump_size: int | None = None
     sha256: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """How one artifact's upload to one destination ended; `proof` says how it was verified there."""
+
+    destination_id: str
+    database: str
+    artifact: str
+    status: Status
+    proof: str | None = None
+    error: str | None = None
+    bytes_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +163,7 @@ class Execution:
     labels: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[ArtifactResult, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()
+    copies: tuple[CopyResult, ...] = ()
 
     @property
     def duration(self) -> float | None:

@@ -94,6 +94,7 @@ class OptionsSection(Section):
     retries: int = Field(0, ge=0, le=20)
     retry_wait: int = Field(60, ge=0, le=86400)
     upload_attempts: int = Field(5, ge=1, le=50)
+    stall_after: int = Field(300, ge=1, le=86400)
     collapse_ratio: float = Field(0.5, ge=0, le=1)
 
     def record(self) -> JobOptions:
