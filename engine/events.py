@@ -136,7 +136,8 @@ class Progress(Event):
 @dataclass(frozen=True, slots=True)
 class DestinationProgress(Event):
     """One destination's row. `retry_in` is in seconds while the state is `retrying`; `attempt` counts from 1
-    up to `attempts`, the most there will be."""
+    up to `attempts`, the most there will be. `message` is why it retries or failed, or how it was proven
+    whole; `remedy` what to do about a failure; `database` is the one whose artifact is on its way."""
 
     destination: str
     state: DestinationState
@@ -146,6 +147,8 @@ class DestinationProgress(Event):
     message: str = ""
     attempt: int = 1
     attempts: int = 1
+    database: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
