@@ -223,7 +223,8 @@ class S3Server:
 
     def read(self, bucket: str, key: str) -> bytes:
         with closing(self.client()) as client:
-            with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
+            body = client.get_object(Bucket=bucket, Key=key)["Body"]
+            with closing(body):
                 return bytes(body.read())
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
