@@ -193,6 +193,7 @@ class EndpointDialog(FormDialog):
         self.set_busy(False)
         if problem.field == "name":
             self.name_field.show_error(problem.message)
+            self.name.setFocus()
         elif self.fields is not None and problem.field:
             self.fields.show_errors({problem.field: problem.message})
         self.show_problem(problem)

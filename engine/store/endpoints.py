@@ -57,7 +57,7 @@ class EndpointRepository:
     def save(self, endpoint: Endpoint) -> Endpoint:
         """Add the endpoint, or change the one of its ID; an empty ID is filled in.
 
-        Raises `UsageError` when another one has its name.
+        Raises `ConfigError` (its field is `name`) when another one has its name.
         """
         model = _ROWS[endpoint.kind]
         now = self._sessions.clock()

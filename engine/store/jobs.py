@@ -56,7 +56,7 @@ class JobRepository:
 
         `scheduled_since` becomes now when the schedule, its zone or `enabled` changes, so that a new
         schedule never catches up a past that it did not stand in. The names of source, destinations
-        and notifiers are not written: their IDs are. Raises `UsageError` when another job has the
+        and notifiers are not written: their IDs are. Raises `ConfigError` when another job has the
         name, and `NotFound` when the source, a destination or a notifier is gone.
         """
         now = self._sessions.clock()

@@ -39,13 +39,13 @@ class KeyRepository:
     def add(
         self, name: str, recipient: str, *, has_identity: bool, created_at: datetime | None = None
     ) -> Key:
-        """Add a key. Raises `UsageError` when the name is taken."""
+        """Add a key. Raises `ConfigError` when the name is taken."""
         return self.save(Key("", name, recipient, has_identity, created_at or self._sessions.clock()))
 
     def save(self, key: Key) -> Key:
         """Add the key, or change the one of its ID; an empty ID is filled in.
 
-        Raises `UsageError` when another key has the name.
+        Raises `ConfigError` when another key has the name.
         """
         with self._sessions.write() as session:
             holder = session.scalar(select(KeyRow).where(KeyRow.name == key.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from engine.errors import NotFound, UsageError
+from engine.errors import ConfigError, NotFound
 
 
 def not_found(kind: str, name: str, names: Iterable[str], *, listing: str = "") -> NotFound:
@@ -23,6 +23,8 @@ def not_found(kind: str, name: str, names: Iterable[str], *, listing: str = "") 
     return NotFound(f"There is no {kind} {name!r}.", remedy=remedy)
 
 
-def name_taken(kind: str, name: str) -> UsageError:
-    """The error for a second `kind` of one name."""
-    return UsageError(f"There is a {kind} named {name!r} already.", remedy="Choose another name.")
+def name_taken(kind: str, name: str) -> ConfigError:
+    """The error for a second `kind` of one name; a form shows it beside the name."""
+    return ConfigError(
+        f"There is a {kind} named {name!r} already.", field="name", remedy="Choose another name."
+    )

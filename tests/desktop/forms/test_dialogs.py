@@ -45,8 +45,10 @@ def test_an_error_about_the_name_goes_when_the_name_is_mended(driver: Driver) ->
     driver.write(dialog.name, "shop")
     dialog.submit()
     driver.until(lambda: dialog.problem.isVisible())
+    assert "'shop' already" in dialog.name_field.error.text()
+    driver.until(dialog.name.hasFocus)
     driver.write(dialog.name, "shop-2")
-    assert not dialog.problem.isVisible()
+    assert not dialog.problem.isVisible() and not dialog.name_field.error.text()
 
 
 def test_the_first_job_s_form_is_shown_whole_and_says_what_to_make_first(driver: Driver) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.errors import NotFound, UsageError
+from engine.errors import ConfigError, NotFound, UsageError
 from engine.records import Endpoint
 from engine.store.database import Store
 from tests.parts.stores import add_job
@@ -39,7 +39,7 @@ def test_a_rename_keeps_the_id(store: Store) -> None:
 def test_two_of_a_kind_have_two_names(store: Store) -> None:
     store.endpoints.save(Endpoint("source", "", "shop", "sqlite", {}))
     store.endpoints.save(Endpoint("destination", "", "shop", "local", {}))
-    with pytest.raises(UsageError, match="'shop' already"):
+    with pytest.raises(ConfigError, match="'shop' already"):
         store.endpoints.save(Endpoint("source", "", "shop", "sqlite", {}))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import NotFound, UsageError
+from engine.errors import ConfigError, NotFound
 from engine.events import Status
 from engine.records import Endpoint, JobDestination, JobNotifier, JobOptions
 from engine.store.database import Store
@@ -62,7 +62,7 @@ def test_a_destination_that_was_renamed_shows_its_new_name(store: Store) -> None
 
 def test_two_jobs_have_two_names(store: Store) -> None:
     job = add_job(store)
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(ConfigError, match="already"):
         store.jobs.save(replace(job, id=""))
 
 

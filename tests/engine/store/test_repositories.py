@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.errors import NotFound, UsageError
+from engine.errors import ConfigError, NotFound
 from engine.events import LogEntry, LogLevel, LogType, Stage
 from engine.records import CachedBackup, Endpoint, NotificationAttempt
 from engine.store.database import Store
@@ -35,7 +35,7 @@ def test_keys_are_found_by_name_and_id_and_marked_as_exported(store: Store) -> N
     assert exported.exported_at is not None
     renamed = store.keys.save(replace(exported, name="main", has_identity=False))
     assert renamed.id == key.id
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(ConfigError, match="already"):
         store.keys.add("main", "age1def", has_identity=False)
     with pytest.raises(NotFound, match="no key 'default'"):
         store.keys.mark_exported("default")
