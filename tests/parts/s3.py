@@ -101,6 +101,7 @@ class S3Server:
             "s3.port": self.port,
             "s3.config": self.folder / "s3.json",
             "s3.localSocket": self.folder / "s3.sock",
+            "s3.autoCreateBucket": "false",
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
         }
