@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from desktop.worker import QtExecutor
 from engine import __version__
 from engine.errors import StrongroomError
 from engine.home import Home
+from engine.screen import require_screen
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -111,24 +111,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def no_display() -> str:
-    """Why no window can be shown here; empty when one can. Qt itself would end the process."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
-        return ""
-    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        return ""
-    return (
-        "There is no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set). "
-        "`strongroom --help` shows what works without one; `strongroom agent` runs the schedule."
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Start the desktop; return the exit code. A second start raises the first window and returns 0."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    if reason := no_display():
-        print(reason, file=sys.stderr)
-        return 1
+    try:
+        require_screen()  # where there is none, Qt would end the process in its own words
+    except StrongroomError as error:
+        return _refused(error)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     app = QApplication.instance() or QApplication(sys.argv[:1])
     if not isinstance(app, QApplication):
@@ -137,8 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         home = Home.locate().make()
     except StrongroomError as error:
-        print("\n".join(part for part in (str(error), error.remedy) if part), file=sys.stderr)
-        return error.exit_code
+        return _refused(error)
     instance = SingleInstance(home)
     if not instance.take():
         if instance.ask_first_to_raise():
@@ -150,6 +138,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = app.exec()
     application.session.background.wait(GONE_WITHIN)
     return code
+
+
+def _refused(error: StrongroomError) -> int:
+    print("\n".join(part for part in (str(error), error.remedy) if part), file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

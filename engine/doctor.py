@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from engine import __version__
 from engine.errors import SpoolError, StrongroomError
 from engine.home import Home
+from engine.screen import screen_problem
 from engine.units import counted, size_text
 
 if TYPE_CHECKING:
@@ -284,10 +285,10 @@ def check_desktop(environ: Mapping[str, str]) -> Iterator[Finding]:
             "PySide6 is not installed",
             '`pip install "strongroom[desktop]"` brings it.',
         )
-    elif sys.platform.startswith("linux") and not any(
-        environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    ):
-        yield Finding("desktop", State.NOTE, "no screen here; the command line does all of the same")
+    elif reason := screen_problem(environ):
+        yield Finding(
+            "desktop", State.NOTE, f"no screen here: {reason}", "The command line does all of the same."
+        )
     else:
         yield Finding("desktop", State.OK, "PySide6 and a screen are there")
 

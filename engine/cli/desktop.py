@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import sys
 
 from engine.errors import UsageError
+from engine.screen import require_screen
 
 DESKTOP = "desktop.app"
 """The module of the window. The engine knows its name and nothing else about it."""
@@ -22,21 +21,10 @@ def start_desktop() -> int:
 
 def require_desktop() -> None:
     """Raise `UsageError` where no window can be shown."""
-    instead = "The command line does all of the same: see `strongroom --help`."
     if importlib.util.find_spec("PySide6") is None:
         raise UsageError(
             "The desktop needs PySide6, which is not installed.",
-            remedy=f'`pip install "strongroom[desktop]"` brings it. {instead}',
+            remedy='`pip install "strongroom[desktop]"` brings it. '
+            "The command line does all of the same: see `strongroom --help`.",
         )
-    if not has_display():
-        raise UsageError(
-            "There is no screen for the desktop: neither DISPLAY nor WAYLAND_DISPLAY is set.",
-            remedy=f"Start it in a graphical session. {instead}",
-        )
-
-
-def has_display() -> bool:
-    """Whether a window could be shown; only X11 and Wayland can be asked without starting one."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+    require_screen()

@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from desktop.app import Application, main, no_display
+from desktop.app import Application, main
 from desktop.single import SingleInstance
 from desktop.theme import theme
 from desktop.worker import QtExecutor
@@ -84,17 +84,23 @@ while not its.ask_first_to_raise():
 """
 
 
-def test_without_a_screen_it_says_what_works_instead(home: Home) -> None:
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a screen here")
+@pytest.mark.parametrize("screen", [{}, {"DISPLAY": ":59171"}], ids=["none", "one that does not answer"])
+@pytest.mark.parametrize("command", [["-m", "desktop"], ["-m", "engine.cli.main"]], ids=["window", "command"])
+def test_without_a_screen_it_says_what_works_instead(
+    home: Home, command: list[str], screen: dict[str, str]
+) -> None:
     bare = {
         name: value
         for name, value in environment(home).items()
         if name not in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "desktop"], env=bare, capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, *command], env=bare | screen, capture_output=True, text=True, timeout=PATIENCE
     )
-    assert done.returncode == 1
-    assert "strongroom agent" in done.stderr
+    assert done.returncode == 2
+    assert "There is no screen for the desktop" in done.stderr and "strongroom agent" in done.stderr
+    assert "qt.qpa" not in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_said_without_a_traceback(
@@ -106,17 +112,6 @@ def test_a_folder_that_cannot_be_made_is_said_without_a_traceback(
     assert main([]) != 0
     said = capsys.readouterr().err
     assert "cannot be made" in said and "STRONGROOM_HOME" in said
-
-
-def test_a_screen_is_looked_for_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert no_display() == ""
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert no_display() != ""
-    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    assert no_display() == ""
 
 
 def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
