@@ -8,27 +8,49 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from engine.backups import Backup
 from engine.events import Status
-from engine.sidefiles import PROOF_SUFFIX, SUFFIXES
+from engine.records import Execution
+from engine.sidefiles import SUFFIXES
 from engine.workspace import Workspace
-from tests.parts.commands import PATIENCE, Installation, files
+from tests.faults.places import Older, Place, Places, from_json, lying, older, place_of, to_json
+from tests.parts.commands import PATIENCE, Installation
+
+__all__ = ["assert_honest", "assert_sound", "older", "problems_of"]
 
 ROOT = Path(__file__).parents[2]
 
-Older = Mapping[Path, Mapping[str, str]]
-"""What lay in a destination's folder before the fault, by folder and name, with its SHA-256."""
 
+def assert_honest(execution: Execution, places: Places) -> None:
+    """The run's status is what its destinations' say, and each of these is what lies there.
 
-def older(*folders: Path) -> Older:
-    """Remember what lies there: artifacts and sidecars, which a later fault may not touch."""
-    return {
-        folder: {name: digest for name, digest in files(folder).items() if not name.endswith(PROOF_SUFFIX)}
-        for folder in folders
-    }
+    Where it succeeded, the artifact lies with the bytes that were dumped, and its sidecar beside it; where
+    it did not, there is no sidecar, so that nobody takes what may be left for a backup.
+    """
+    succeeded = 0
+    for destination in execution.destinations:
+        there = places[destination.name].files()
+        for artifact in execution.artifacts:
+            digest, sidecar = there.get(artifact.name), f"{artifact.name}.meta.json" in there
+            if destination.status is Status.SUCCESS:
+                whole = digest is not None and digest == artifact.sha256 and sidecar
+                assert whole, f"{destination.name} is told to have {artifact.name}, and there lies {there}"
+            else:
+                assert not sidecar, f"{destination.name} is {destination.status}, and has {artifact.name}"
+        if destination.status is Status.SUCCESS:
+            succeeded += 1
+            assert destination.error is None
+        else:
+            assert destination.status in (Status.FAILED, Status.CANCELLED)
+            assert destination.error or execution.status is Status.CANCELLED, "a failure says why"
+    wanted = {0: Status.FAILED, len(execution.destinations): Status.SUCCESS}.get(succeeded, Status.PARTIAL)
+    if execution.status is not Status.CANCELLED:
+        assert execution.status is wanted, f"{execution.status}, with {succeeded} that succeeded"
+    if execution.status in (Status.FAILED, Status.PARTIAL):
+        assert execution.error and execution.remedy, "every error says what to do"
 
 
 def assert_sound(
@@ -38,16 +60,20 @@ def assert_sound(
     *,
     again: Status = Status.SUCCESS,
     verified: bool = False,
+    places: Places | None = None,
 ) -> None:
     """Settle as the next start does, run the job once more, and look at all that there is.
 
     `again` is how that next run is expected to end. `verified` says that what was there `before` has been
-    verified already: its bytes are compared all the same.
+    verified already: its bytes are compared all the same. `places` has the destinations that are no
+    folder of this machine, by name.
     """
     known = [name for was in (before or {}).values() for name in was] if verified else []
     if installation.prefix:
         argv = [*installation.prefix, sys.executable, "-m", "tests.faults.soundness"]
-        asked = json.dumps([str(installation.folder), installation.environ, job, str(again), known])
+        asked = json.dumps(
+            [str(installation.folder), installation.environ, job, str(again), known, to_json(places or {})]
+        )
         environ = {**installation.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             argv, input=asked, capture_output=True, text=True, timeout=PATIENCE, env=environ
@@ -56,14 +82,20 @@ def assert_sound(
         problems = json.loads(done.stdout)
     else:
         with installation.workspace() as workspace:
-            problems = list(problems_of(workspace, job, again, known))
+            problems = list(problems_of(workspace, job, again, known, places))
     assert not problems, "\n".join(problems)
-    for folder, was in (before or {}).items():
-        now = files(folder)
+    for place, was in (before or {}).items():
+        now = lying(place)
         assert {name: now.get(name) for name in was} == was, "an older backup was touched"
 
 
-def problems_of(workspace: Workspace, job: str, again: Status, known: Collection[str] = ()) -> Iterator[str]:
+def problems_of(
+    workspace: Workspace,
+    job: str,
+    again: Status,
+    known: Collection[str] = (),
+    places: Places | None = None,
+) -> Iterator[str]:
     """Everything that is not as it must be, in words; nothing when all is well."""
     workspace.settle()
     yield from (
@@ -75,7 +107,7 @@ def problems_of(workspace: Workspace, job: str, again: Status, known: Collection
         yield f"the next run ended as {ran.status}: {ran.error}"
     yield from _left_on_this_machine(workspace)
     yield from (f"still on record: {its}" for its in workspace.store.leftovers.list())
-    yield from _torn(workspace, known)
+    yield from _torn(workspace, known, places or {})
 
 
 def _left_on_this_machine(workspace: Workspace) -> Iterator[str]:
@@ -84,15 +116,14 @@ def _left_on_this_machine(workspace: Workspace) -> Iterator[str]:
         yield from (f"left behind: {path}" for path in folder.iterdir())
 
 
-def _torn(workspace: Workspace, known: Collection[str]) -> Iterator[str]:
+def _torn(workspace: Workspace, known: Collection[str], places: Places) -> Iterator[str]:
     """Files that belong to no backup, and backups that do not decode to their end."""
     problems = workspace.catalogue.refresh()
     yield from (f"cannot be listed: {its}" for its in problems if its.artifact or not its.unreachable)
     backups = workspace.catalogue.list(refresh=False)
-    for place in workspace.endpoints.all("destination"):
-        folder = Path(str(place.config["path"]))
-        if folder.is_dir():
-            yield from _strays(folder, [its for its in backups if its.destination_id == place.id])
+    for destination in workspace.endpoints.all("destination"):
+        place = places.get(destination.name) or place_of(destination)
+        yield from _strays(place, [its for its in backups if its.destination_id == destination.id])
     unknown = [its.id for its in backups if its.artifact not in known]
     if not unknown:
         return
@@ -102,19 +133,21 @@ def _torn(workspace: Workspace, known: Collection[str]) -> Iterator[str]:
             yield f"a backup that is listed does not verify: {outcome}"
 
 
-def _strays(folder: Path, backups: list[Backup]) -> Iterator[str]:
-    named = {backup.artifact for backup in backups}
-    for name in files(folder):
+def _strays(place: Place, backups: list[Backup]) -> Iterator[str]:
+    named, there = {backup.artifact for backup in backups}, place.files()
+    for name in there:
         artifact = next((name.removesuffix(end) for end in SUFFIXES if name.endswith(end)), name)
         if artifact not in named:
-            yield f"no backup's file: {folder / name}"
-    yield from (f"no file for: {name}" for name in named if not (folder / name).is_file())
+            yield f"no backup's file in {place}: {name}"
+    yield from (f"no file in {place} for: {name}" for name in named - set(there))
+    yield from (f"an unfinished upload in {place}: {its}" for its in place.unfinished())
 
 
 def main() -> None:
-    folder, environ, job, again, known = json.load(sys.stdin)
+    folder, environ, job, again, known, places = json.load(sys.stdin)
     with Installation(Path(folder), environ=environ).workspace() as workspace:
-        print(json.dumps(list(problems_of(workspace, job, Status(again), known))))
+        found = problems_of(workspace, job, Status(again), known, from_json(places))
+        print(json.dumps(list(found)))
 
 
 if __name__ == "__main__":
