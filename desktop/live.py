@@ -39,11 +39,12 @@ RUN_STAGES = (
 )
 STAGES_OF: dict[str, tuple[Stage, ...]] = {
     "run": RUN_STAGES,
-    "restore": (Stage.INITIALIZE, Stage.FETCH, Stage.VERIFY, Stage.RESTORE, Stage.COMPLETION),
-    "verify": (Stage.INITIALIZE, Stage.FETCH, Stage.VERIFY, Stage.COMPLETION),
-    "drill": (Stage.INITIALIZE, Stage.FETCH, Stage.RESTORE, Stage.VERIFY, Stage.COMPLETION),
+    "restore": (Stage.INITIALIZE, Stage.FETCH, Stage.RESTORE, Stage.VERIFY),
+    "verify": (Stage.INITIALIZE, Stage.VERIFY),
+    "drill": (Stage.INITIALIZE, Stage.VERIFY),
     "retention": (Stage.INITIALIZE, Stage.RETENTION),
 }
+"""The stages that the engine tells of, by the kind of execution; one that it never does would stay open."""
 
 CARRIERS = {
     Stage.COMPRESS: Stage.DUMP,
@@ -93,7 +94,8 @@ class LiveRun:
 
     id: str
     job: str = ""
-    kind: str = "run"
+    kind: str = ""
+    """As in the store; empty until it is known, when no stage is shown that it may not have."""
     status: Status = Status.PENDING
     stages: dict[Stage, StageState] = field(default_factory=dict)
     stage: Stage | None = None
@@ -116,9 +118,10 @@ class LiveRun:
         """Fold one event in."""
         match event:
             case ExecutionQueued(job=job):
-                self.job = job
+                self._named(job)
             case ExecutionStarted(job=job, destinations=names):
-                self.job, self.status, self.started_at = job, Status.RUNNING, now
+                self._named(job)
+                self.status, self.started_at = Status.RUNNING, now
                 for name in names:
                     self.destinations.setdefault(name, DestinationRow(name))
             case StageStarted(stage=stage, detail=detail):
@@ -139,6 +142,11 @@ class LiveRun:
                 self._finish(status, error, remedy, now)
             case _:
                 pass
+
+    def _named(self, job: str) -> None:
+        self.job = job
+        if job:  # of all that is executed, a run alone is a job's
+            self.kind = "run"
 
     def _running(self, now: datetime) -> None:
         if self.status is Status.PENDING:
@@ -189,7 +197,7 @@ class LiveRun:
     @property
     def order(self) -> tuple[Stage, ...]:
         """The stages to show, in order: those of its kind, and any other that was seen."""
-        usual = STAGES_OF.get(self.kind, RUN_STAGES)
+        usual = STAGES_OF.get(self.kind, ())
         return (*usual, *(stage for stage in Stage if stage in self.stages and stage not in usual))
 
 

@@ -146,9 +146,14 @@ class Session(QObject):
         """Ask an execution to stop, whichever process runs it."""
         self.ask(self, lambda workspace: workspace.cancel(execution_id), lambda _: None)
 
-    def run_job(self, job_id: str, started: Callable[[str], None] | None = None) -> None:
+    def run_job(
+        self,
+        job_id: str,
+        started: Callable[[str], None] | None = None,
+        failed: Callable[[Problem], None] | None = None,
+    ) -> None:
         """Queue a run of a job; `started` gets the execution's ID."""
-        self.ask(self, lambda workspace: workspace.run_job(job_id), started or (lambda _: None))
+        self.ask(self, lambda workspace: workspace.run_job(job_id), started or (lambda _: None), failed)
 
     @Slot()
     def refresh(self) -> None:

@@ -84,6 +84,16 @@ class View(QWidget):
         if self.side is not None:
             self.side.setFixedWidth(Size.SIDE_PANEL_SMALL if narrow else Size.SIDE_PANEL)
 
+    def hold(self, its: QPushButton) -> None:
+        """Keep a button from being pressed twice, and the keyboard on this page while it waits.
+
+        A button that is switched off hands its focus to whatever comes next, which is where Enter would
+        then do something that nobody meant.
+        """
+        if its.hasFocus():
+            self.setFocus()
+        its.setEnabled(False)
+
     # ----------------------------------------------------------------------------------- the header
 
     def add_tool(self, tool: QWidget) -> None:

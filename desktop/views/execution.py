@@ -60,7 +60,7 @@ class ExecutionView(View):
 
     def cancel(self) -> None:
         """Ask it to stop, whichever process runs it."""
-        self.cancel_button.setEnabled(False)
+        self.hold(self.cancel_button)
         self.session.cancel(self.follower.execution_id)
 
     def _open_job(self) -> None:

@@ -14,6 +14,7 @@ from desktop.views.base import View
 from desktop.views.confirm import confirm
 from desktop.views.run_panel import RunPanel
 from desktop.widgets import Card, KeyValueGrid, StateChip, button, column, scrolled
+from desktop.worker import Problem
 from engine.clock import utc_now
 from engine.events import Status
 from engine.records import Job
@@ -89,13 +90,13 @@ class JobView(View):
 
     def run(self) -> None:
         if self._job_id and self.run_button.isVisible():
-            self.run_button.setEnabled(False)
-            self.session.run_job(self._job_id, self._queued)
+            self.hold(self.run_button)
+            self.session.run_job(self._job_id, self._queued, self._not_queued)
 
     def cancel(self) -> None:
         """Cancel what runs; the page says so when it has ended."""
         if self.follower.execution_id:
-            self.cancel_button.setEnabled(False)
+            self.hold(self.cancel_button)
             self.session.cancel(self.follower.execution_id)
 
     def edit(self) -> None:
@@ -131,6 +132,12 @@ class JobView(View):
         self._show_buttons(True)
         self.session.refresh()
 
+    def _not_queued(self, problem: Problem) -> None:
+        self.run_button.setEnabled(True)
+        if self.hasFocus():
+            self.run_button.setFocus()
+        self.session.problem.emit(problem)
+
     def _show_run(self, run: LiveRun) -> None:
         self.chip.show_state(words.state_of(run.status, run.percent))
         self.panel.show_run(run)
@@ -140,7 +147,7 @@ class JobView(View):
     def _show_buttons(self, active: bool) -> None:
         if active == self.run_button.isHidden():
             return
-        had_focus = self.run_button.hasFocus() or self.cancel_button.hasFocus()
+        had_focus = self.hasFocus() or self.run_button.hasFocus() or self.cancel_button.hasFocus()
         self.run_button.setVisible(not active)
         self.run_button.setEnabled(True)
         self.cancel_button.setVisible(active)

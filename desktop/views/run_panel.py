@@ -117,7 +117,7 @@ class RunPanel(QWidget):
 
     def show_nothing(self) -> None:
         """There is no execution (yet)."""
-        run = LiveRun("")
+        run = LiveRun("", kind="run")
         self.show_run(run)
         self.figures.setText("Not run yet")
         self.show_log([])

@@ -121,6 +121,13 @@ class StageStrip(QWidget):
         self._row.setContentsMargins(0, Size.GRID, 0, Size.GRID)
         self._row.setSpacing(0)
         self._cells: dict[Stage, _StageCell] = {}
+        # As high without stages, and before the first of them has ended: what stands below never jumps.
+        self.setMinimumHeight(_StageCell(Stage.DUMP).sizeHint().height() + 2 * Size.GRID)
+
+    @property
+    def order(self) -> tuple[Stage, ...]:
+        """The stages that are shown."""
+        return tuple(self._cells)
 
     def show_order(self, order: Sequence[Stage]) -> None:
         """Show these stages, in this order."""
@@ -138,9 +145,6 @@ class StageStrip(QWidget):
         """Show the state of one stage of the order."""
         if stage in self._cells:
             self._cells[stage].show_state(state, detail, seconds)
-            timed = any(cell.detail.text() for cell in self._cells.values())
-            for cell in self._cells.values():
-                cell.detail.setVisible(timed)
 
     def state_of(self, stage: Stage) -> str:
         """The state that a stage shows."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from desktop.live import RUN_STAGES, LiveRun, from_record
+import pytest
+
+from desktop.live import RUN_STAGES, STAGES_OF, LiveRun, from_record
+from desktop.views.restore import RestoreDialog
 from engine.events import (
     DestinationProgress,
     DestinationState,
@@ -23,6 +26,8 @@ from engine.events import (
     Status,
 )
 from engine.records import DestinationResult, Execution
+from tests.conftest import make_shop
+from tests.desktop.driver import Driver
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -32,7 +37,7 @@ def line(stage: Stage, level: LogLevel = LogLevel.INFO) -> LogEntry:
 
 
 def folded(*events: Event) -> LiveRun:
-    run = LiveRun("e1")
+    run = LiveRun("e1", kind="run")
     for at, event in enumerate(events):
         run.take(event, NOW + timedelta(seconds=at))
     return run
@@ -170,6 +175,26 @@ def test_a_stored_success_has_no_stage_open_and_its_destinations() -> None:
 
 
 def test_the_strip_shows_the_stages_of_its_kind_in_order() -> None:
-    assert LiveRun("e1").order == RUN_STAGES
+    assert folded(ExecutionQueued("e1", "shop")).order == RUN_STAGES
+    assert LiveRun("e1").order == (), "of which kind it is, is not known yet"
     assert Stage.RESTORE in LiveRun("e1", kind="restore").order
     assert Stage.DUMP not in LiveRun("e1", kind="restore").order
+
+
+@pytest.mark.parametrize("kind", ["restore", "verify", "drill"])
+def test_the_end_leaves_no_stage_open(driver: Driver, kind: str) -> None:
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    driver.make_destination("nas", driver.folder / "nas")
+    driver.make_job("nightly")
+    driver.run_job("nightly")
+    driver.backups()
+    driver.press({"restore": "Restore…", "verify": "Verify", "drill": "Drill"}[kind])
+    if kind == "restore":
+        dialog = driver.dialog(RestoreDialog)
+        driver.write(dialog.as_name, "copy")
+        driver.press("Restore", dialog)
+    page = driver.execution()
+    assert page.panel.state is Status.SUCCESS
+    strip = page.panel.strip
+    assert {strip.state_of(stage) for stage in strip.order} == {"done"}
+    assert list(strip.order) == list(STAGES_OF[kind])

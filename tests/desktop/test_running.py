@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from desktop.views.confirm import ConfirmDialog
 from desktop.views.execution import ExecutionView
@@ -99,6 +100,36 @@ def test_cancel_ends_the_run_as_cancelled_within_five_seconds(driver: Driver, ga
     driver.until(page.run_button.isVisible)
     for place in ("nas", "vault"):
         assert [its for its in (driver.folder / place).rglob("*") if its.is_file()] == []
+
+
+def test_the_keyboard_stays_where_it_was_when_a_run_starts_and_ends(driver: Driver, gate: Gate) -> None:
+    slow_job(driver)
+    page = driver.open_job("slow")
+    driver.until(page.run_button.hasFocus)
+    seen: list[QWidget] = []
+
+    def look(old: QWidget, new: QWidget) -> None:
+        seen.append(new)
+
+    driver.application._app.focusChanged.connect(look)
+    driver.key(Qt.Key.Key_Space)
+    driver.until(page.cancel_button.hasFocus)
+    driver.until(gate.reached.is_set)
+    driver.key(Qt.Key.Key_Space)
+    driver.until(page.run_button.hasFocus)
+    assert page.panel.state is Status.CANCELLED
+    driver.application._app.focusChanged.disconnect(look)
+    assert not {page.panel.level, page.panel.log} & set(seen), "it wandered off to the log"
+
+
+def test_a_run_that_could_not_be_queued_can_be_asked_for_again(driver: Driver, gate: Gate) -> None:
+    slow_job(driver)
+    page = driver.open_job("slow")
+    job_id = driver.session.snapshot.jobs[0].id
+    driver.read(lambda workspace: cast(Workspace, workspace).jobs.delete(job_id))
+    driver.key(Qt.Key.Key_Space)
+    driver.until(lambda: "There is no job" in driver.window.toast.text())
+    driver.until(page.run_button.isEnabled)
 
 
 def test_a_second_run_of_the_job_cannot_be_asked_for(driver: Driver, gate: Gate) -> None:
