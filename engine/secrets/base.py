@@ -1,14 +1,15 @@
 """The contract of a store of secrets: text by key, for one installation.
 
 Keys are plain words with slashes (`source/k3f9.../password`); `scoped` gives a part of the store whose
-keys begin with a prefix, so that no caller builds another's keys. A call may block on an unlock prompt:
-never make one on the UI thread.
+keys begin with a prefix, so that no caller builds another's keys. A call may wait for somebody to answer
+an unlock prompt: never make one on the UI thread. `until` lets a cancel end that wait.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from engine.cancellation import CancelToken
 from engine.errors import SecretMissing, SecretsError
 
 
@@ -33,6 +34,14 @@ class SecretStore(ABC):
     @abstractmethod
     def check(self) -> str:
         """Show that secrets can be kept, and say where, in words. Raises `SecretsError` when not."""
+
+    def look(self) -> str:
+        """Like `check`, for whoever must leave everything as it is."""
+        return self.check()
+
+    def until(self, cancel: CancelToken) -> SecretStore:
+        """This store, whose calls end with `Cancelled` once that token is cancelled while they wait."""
+        return self
 
     def find(self, key: str) -> str | None:
         """The secret, or None when there is none of that key."""
@@ -69,6 +78,12 @@ class ScopedSecrets(SecretStore):
     def check(self) -> str:
         return self._inner.check()
 
+    def look(self) -> str:
+        return self._inner.look()
+
+    def until(self, cancel: CancelToken) -> SecretStore:
+        return ScopedSecrets(self._inner.until(cancel), self._prefix)
+
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{checked_key(key)}"
 
@@ -80,11 +95,15 @@ def checked_key(key: str) -> str:
     return key
 
 
-def missing(title: str, key: str) -> SecretMissing:
-    """The error for a key that a store does not hold. The key is no secret: it names a field."""
+def missing(title: str, key: str, elsewhere: str = "") -> SecretMissing:
+    """The error for a key that a store does not hold. The key is no secret: it names a field.
+
+    `elsewhere` says in what other store it may lie, and how that one is chosen.
+    """
+    remedy = "It may have been deleted, or belong to another user or installation; enter it again."
     return SecretMissing(
         f"{title[:1].upper()}{title[1:]} holds no secret named {key}.",
-        remedy="It may have been deleted, or belong to another user or installation; enter it again.",
+        remedy=f"{remedy} {elsewhere}".strip(),
     )
 
 

@@ -1,7 +1,8 @@
 """Secrets in the OS keyring: Secret Service, KWallet, macOS Keychain, Windows Credential Manager.
 
 The library `keyring` is imported at the first use alone: its import takes 76 ms and its first call as
-long again. A backend that would drop secrets or keep them readable is refused, never used silently.
+long again. A keyring may wait for a person, or hang: each call is made on a thread of its own, which is
+left alone after `PATIENCE` or a cancel, so that no run waits without an end.
 """
 
 from __future__ import annotations
@@ -9,140 +10,176 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
+from engine.cancellation import CancelToken
 from engine.errors import KeyringLocked, NoKeyring, SecretsError, StrongroomError
+from engine.secrets.backends import REMEDY, SECRET_SERVICE, choose
 from engine.secrets.base import SecretStore, checked_key, missing, refuse_empty
+from engine.secrets.secret_service import UNLOCK, Lock
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-SERVICE = "strongroom"
+T = TypeVar("T")
 
-_REMEDY = (
-    "Log in to a desktop session whose keyring runs (GNOME Keyring, KWallet), or choose the vault file: "
-    "set STRONGROOM_VAULT=file and STRONGROOM_VAULT_PASSPHRASE."
-)
+SERVICE = "strongroom"
+PATIENCE = 60.0
+"""Seconds that a call may take, the typing of the keyring's password included."""
 
 
 class KeyringSecrets(SecretStore):
-    """Secrets under the service name `strongroom`. Safe to use from several threads."""
+    """Secrets under the service name `strongroom`. Safe to use from several threads.
+
+    `elsewhere` is asked what to add to the remedy of a missing secret.
+    """
 
     title = "the OS keyring"
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._backend: KeyringBackend | None = None
+    def __init__(self, elsewhere: Callable[[], str] = str) -> None:
+        self._elsewhere = elsewhere
+        self._door = _Door()
+        self._cancel = CancelToken()
 
     def __repr__(self) -> str:
         return "KeyringSecrets()"
 
+    def until(self, cancel: CancelToken) -> SecretStore:
+        other = KeyringSecrets(self._elsewhere)
+        other._door, other._cancel = self._door, cancel
+        return other
+
     def get(self, key: str) -> str:
-        backend = self._open()
-        with _translated(f"read {key} from"):
-            secret = backend.get_password(SERVICE, checked_key(key))
+        checked_key(key)
+        secret = self._ask(f"read {key} from it", lambda backend: backend.get_password(SERVICE, key))
         if secret is None:
-            raise missing(self.title, key)
+            raise missing(self.title, key, self._elsewhere())
         return secret
 
     def set(self, key: str, secret: str) -> None:
+        """Keep it, and read it back: what a keyring drops or alters is told now, not at the next backup."""
         refuse_empty(secret)
-        backend = self._open()
-        with _translated(f"keep {key} in"):
-            backend.set_password(SERVICE, checked_key(key), secret)
+        checked_key(key)
+        self._ask(f"keep {key} in it", lambda backend: _keep(backend, key, secret))
 
     def delete(self, key: str) -> None:
-        backend = self._open()
-        from keyring.errors import PasswordDeleteError
-
-        with _translated(f"delete {key} from"):
-            try:
-                backend.delete_password(SERVICE, checked_key(key))
-            except PasswordDeleteError:
-                # Backends raise this for a missing secret and for a failed delete alike.
-                if backend.get_password(SERVICE, key) is not None:
-                    raise
+        checked_key(key)
+        self._ask(f"delete {key} from it", lambda backend: _forget(backend, key))
 
     def check(self) -> str:
         """Keep a probe, read it back, delete it."""
-        key, probe = f"probe/{uuid.uuid4().hex}", uuid.uuid4().hex
-        self.set(key, probe)
-        try:
-            kept = self.find(key)
-        finally:
-            self.delete(key)
-        if kept != probe:
-            raise NoKeyring(f"The keyring {self._name()} does not keep what it is given.", remedy=_REMEDY)
-        return f"the OS keyring ({self._name()})"
+        # Blanks and letters beyond ASCII: what an odd backend would alter.
+        key, probe = f"probe/{uuid.uuid4().hex}", f" {uuid.uuid4().hex} é✓\n"
 
-    def _name(self) -> str:
-        return str(self._open().name)
+        def try_out(backend: KeyringBackend) -> str:
+            _keep(backend, key, probe)
+            _forget(backend, key)
+            return str(backend.name)
 
-    def _open(self) -> KeyringBackend:
-        with self._lock:
+        return f"the OS keyring ({self._ask('keep anything in it', try_out)})"
+
+    def _ask(self, doing: str, question: Callable[[KeyringBackend], T]) -> T:
+        """Ask the backend, and wait for its answer for `PATIENCE`, or until somebody cancels."""
+        answers: list[T] = []
+        errors: list[BaseException] = []
+        ended, stop = threading.Event(), CancelToken()
+
+        def ask() -> None:
+            try:
+                with _translated(doing):
+                    answers.append(question(self._door.open(stop)))
+            except BaseException as error:  # handed on to whoever waits, whatever it is
+                errors.append(error)
+            finally:
+                ended.set()
+
+        # A daemon: one that hangs must not keep the process from its end.
+        threading.Thread(target=ask, name="keyring", daemon=True).start()
+        with self._cancel.calling(ended.set):
+            ended.wait(PATIENCE)
+        if errors:
+            raise errors[0]
+        if answers:
+            return answers[0]
+        stop.cancel()
+        self._cancel.raise_if_cancelled()
+        raise KeyringLocked(
+            f"The keyring has not answered for {PATIENCE:g} s, so Strongroom cannot {doing}. "
+            "Perhaps it waits for its password.",
+            remedy=UNLOCK,
+        )
+
+
+class _Door:
+    """The way to the backend: chosen at the first call, and opened by its person when it is locked."""
+
+    def __init__(self) -> None:
+        self._choosing = threading.Lock()
+        self._backend: KeyringBackend | None = None
+        self._lock = Lock()
+
+    def open(self, cancel: CancelToken) -> KeyringBackend:
+        with self._choosing:
             if self._backend is None:
-                self._backend = _choose()
-            return self._backend
+                self._backend = choose()
+        if type(self._backend).__module__ == SECRET_SERVICE:
+            self._lock.open(self._backend, cancel)
+        return self._backend
 
 
-def _choose() -> KeyringBackend:
-    """The backend that `keyring` chooses here, unless it is no keyring at all."""
-    import keyring
-    from keyring.backends.chainer import ChainerBackend
+def _keep(backend: KeyringBackend, key: str, secret: str) -> None:
+    backend.set_password(SERVICE, key, secret)
+    if backend.get_password(SERVICE, key) != secret:
+        with contextlib.suppress(Exception):
+            backend.delete_password(SERVICE, key)
+        raise NoKeyring(
+            f"The keyring {backend.name} does not keep what it is given: {key} was another one when it was "
+            "read back.",
+            remedy=REMEDY,
+        )
+
+
+def _forget(backend: KeyringBackend, key: str) -> None:
+    from keyring.errors import PasswordDeleteError
 
     try:
-        backend = keyring.get_keyring()
-    except Exception as error:  # a configured backend that does not load raises anything
-        raise NoKeyring(
-            f"The keyring chosen by PYTHON_KEYRING_BACKEND or keyringrc.cfg does not load: {error}.",
-            remedy=f"Mend that setting. {_REMEDY}",
-        ) from error
-    if isinstance(backend, ChainerBackend):
-        # It asks every keyring in turn, and a write goes to whichever takes it; one is enough.
-        links: list[KeyringBackend] = backend.backends
-        for link in links:
-            if _why_not(link) is None:
-                return link
-    why = _why_not(backend)
-    if why is not None:
-        raise NoKeyring(why, remedy=_REMEDY)
-    return backend
+        backend.delete_password(SERVICE, key)
+    except PasswordDeleteError:
+        # Backends raise this for a missing secret and for a failed delete alike.
+        if backend.get_password(SERVICE, key) is not None:
+            raise
 
 
-def _why_not(backend: KeyringBackend) -> str | None:
-    """Why a backend is no keyring, in words; None for a real one."""
-    kind = type(backend)
-    module = kind.__module__
-    if module == "keyring.backends.fail":
-        return "There is no OS keyring here."
-    if module == "keyring.backends.null":
-        return "The keyring was disabled (keyring.backends.null throws secrets away)."
-    # keyring's own line between what it recommends and what it does not: a priority of 1.
-    if module.startswith("keyrings.alt") or "plaintext" in kind.__name__.lower() or kind.priority < 1:
-        return f"The keyring {kind.__module__}.{kind.__name__} is not one of the system's."
-    return None
+_LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
+_GONE = {"NoKeyringError", "SecretServiceNotAvailableException", "ConnectionError", "FileNotFoundError"}
+"""What keyring, secretstorage and jeepney raise, by name: secretstorage is there on Linux alone."""
 
 
 @contextlib.contextmanager
 def _translated(doing: str) -> Iterator[None]:
     """Turn whatever a backend raises into our errors; some leak those of D-Bus or of the system."""
-    from keyring import errors
-
     try:
         yield
-    except StrongroomError:
+    except StrongroomError as error:
+        if isinstance(error, KeyringLocked):
+            raise _locked(doing) from error
         raise
-    except (errors.KeyringLocked, errors.InitError) as error:
-        raise KeyringLocked(
-            f"The keyring is locked, so Strongroom cannot {doing} it.",
-            remedy="Unlock it (log in, or answer its prompt), then try again.",
-        ) from error
-    except errors.NoKeyringError as error:
-        raise NoKeyring("There is no OS keyring here.", remedy=_REMEDY) from error
     except Exception as error:
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        # KWallet has no error of its own for a prompt that somebody cancelled.
+        if kinds & _LOCKED or str(error) == "Cancelled by user":
+            raise _locked(doing) from error
+        if kinds & _GONE:
+            raise NoKeyring(
+                f"The service of the OS keyring is gone, so Strongroom cannot {doing}.", remedy=REMEDY
+            ) from error
         # The text of a foreign error is not repeated: nobody promises that it holds no secret.
         raise SecretsError(
-            f"Strongroom cannot {doing} the OS keyring: {type(error).__name__}.",
+            f"The OS keyring failed ({type(error).__name__}), so Strongroom cannot {doing}.",
             remedy="See that the keyring's service runs, then try again.",
         ) from error
+
+
+def _locked(doing: str) -> KeyringLocked:
+    return KeyringLocked(f"The keyring is locked, so Strongroom cannot {doing}.", remedy=UNLOCK)

@@ -1,4 +1,4 @@
-"""The OS keyring, for real: store, read, delete; locked; absent; and backends that are no keyring."""
+"""The OS keyring, for real: store, read, delete; absent; and backends that are no keyring."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import SecretsError
 from engine.secrets.keyring import KeyringSecrets
-from tests.parts.secret_service import Desktop, bare_environment, secret_service
+from tests.parts.secret_service import Desktop, bare_environment
 
 
 def test_keeps_reads_and_deletes_in_the_secret_service(desktop: Desktop) -> None:
@@ -67,58 +67,6 @@ def test_the_check_names_the_keyring_and_leaves_nothing(desktop: Desktop) -> Non
             print(ours() - before)
     """)
     assert printed.splitlines() == ["the OS keyring (SecretService Keyring)", "0"]
-
-
-def test_a_locked_keyring_is_told_as_locked_for_every_verb() -> None:
-    # Its prompter needs a screen; without one the prompt counts as dismissed.
-    with secret_service() as desktop:
-        printed = desktop.run("""
-            from contextlib import closing
-            import secretstorage
-            from engine.errors import KeyringLocked
-            from engine.secrets.keyring import KeyringSecrets
-            store = KeyringSecrets()
-            store.set("key", "hidden-word")
-            with closing(secretstorage.dbus_init()) as connection:
-                secretstorage.get_default_collection(connection).lock()
-            for call in (
-                lambda: store.get("key"),
-                lambda: store.set("key", "hidden-word"),
-                lambda: store.delete("key"),
-                lambda: store.check(),
-            ):
-                try:
-                    print("no error:", call())
-                except KeyringLocked as error:
-                    print(type(error).__name__, error, error.remedy)
-        """)
-    lines = printed.splitlines()
-    assert len(lines) == 4
-    for line in lines:
-        assert line.startswith("KeyringLocked The keyring is locked")
-        assert "Unlock it" in line
-        assert "hidden-word" not in line
-
-
-def test_a_service_that_goes_away_between_two_calls_is_told(desktop: Desktop) -> None:
-    printed = desktop.run("""
-        import os
-        from engine.errors import SecretsError
-        from engine.secrets.keyring import KeyringSecrets
-        store = KeyringSecrets()
-        store.set("key", "hidden-word")
-        os.environ["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nowhere/bus"
-        for call in (lambda: store.get("key"), lambda: store.set("key", "hidden-word")):
-            try:
-                print("no error:", call())
-            except SecretsError as error:
-                print(type(error).__name__, error, error.remedy)
-    """)
-    lines = printed.splitlines()
-    assert len(lines) == 2
-    for line in lines:
-        assert line.startswith("SecretsError Strongroom cannot")
-        assert "hidden-word" not in line
 
 
 def test_without_any_keyring_it_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -182,27 +130,105 @@ def test_a_backend_that_is_no_keyring_is_refused(tmp_path: Path, backend: str, s
     assert "hidden-word" not in printed
 
 
-def test_a_keyring_that_forgets_fails_the_check(tmp_path: Path) -> None:
-    (tmp_path / "forgetful.py").write_text(
-        "from keyring.backend import KeyringBackend\n"
-        "class Keyring(KeyringBackend):\n"
-        "    priority = 5\n"
-        "    def get_password(self, service, username): return None\n"
-        "    def set_password(self, service, username, password): pass\n"
+LOOSE = """
+from keyring.backend import KeyringBackend
+class Keyring(KeyringBackend):
+    priority = 5
+    name = "loose"
+    kept = {}
+    def get_password(self, service, username): return self.kept.get(username)
+    def set_password(self, service, username, password): ...
+    def delete_password(self, service, username): self.kept.pop(username, None)
+"""
+"""A keyring of a third party, with a fault to be filled in."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["pass", "self.kept[username] = password.strip()", "self.kept[username] = password[:20]"],
+    ids=["forgets", "strips", "cuts"],
+)
+def test_a_keyring_that_forgets_or_alters_is_told_when_it_is_given_a_secret(
+    tmp_path: Path, fault: str
+) -> None:
+    (tmp_path / "loose.py").write_text(LOOSE.replace("...", fault))
+    printed = Desktop(bare_environment(tmp_path)).run(
+        """
+        import loose
+        from engine.errors import NoKeyring
+        from engine.secrets.keyring import KeyringSecrets
+        store = KeyringSecrets()
+        for call in (lambda: store.set("key", "hidden-word of some length "), store.check):
+            try:
+                print("no error:", call())
+            except NoKeyring as error:
+                print(error, error.remedy)
+        print(loose.Keyring.kept)
+        """,
+        PYTHON_KEYRING_BACKEND="loose.Keyring",
+        PYTHONPATH=str(tmp_path),
+    )
+    lines = printed.splitlines()
+    for line in lines[:2]:
+        assert line.startswith("The keyring loose does not keep what it is given"), line
+        assert "STRONGROOM_VAULT=file" in line
+    assert lines[2] == "{}", "what it kept wrongly was taken back"
+    assert "hidden-word" not in printed
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        # What keyring's KWallet backend raises when somebody presses Cancel.
+        ("PasswordSetError('Cancelled by user')", "KeyringLocked The keyring is locked"),
+        ("KeyringLocked('hidden-word')", "KeyringLocked The keyring is locked"),
+        ("PasswordSetError('hidden-word')", "SecretsError The OS keyring failed (PasswordSetError)"),
+        ("RuntimeError('hidden-word')", "SecretsError The OS keyring failed (RuntimeError)"),
+        ("NoKeyringError('hidden-word')", "NoKeyring The service of the OS keyring is gone"),
+    ],
+)
+def test_what_a_backend_raises_is_told_in_our_words(tmp_path: Path, raised: str, said: str) -> None:
+    (tmp_path / "loose.py").write_text(
+        "from keyring.errors import *\n" + LOOSE.replace("...", f"raise {raised}")
     )
     printed = Desktop(bare_environment(tmp_path)).run(
         """
-        from engine.errors import NoKeyring
+        from engine.errors import SecretsError
         from engine.secrets.keyring import KeyringSecrets
         try:
-            KeyringSecrets().check()
-        except NoKeyring as error:
-            print(error)
+            KeyringSecrets().set("key", "hidden-word")
+        except SecretsError as error:
+            print(type(error).__name__, error, error.remedy)
         """,
-        PYTHON_KEYRING_BACKEND="forgetful.Keyring",
+        PYTHON_KEYRING_BACKEND="loose.Keyring",
         PYTHONPATH=str(tmp_path),
     )
-    assert "does not keep what it is given" in printed
+    assert printed.startswith(said)
+    assert "hidden-word" not in printed
+
+
+def test_of_several_keyrings_the_secret_service_is_the_one_wherever_we_run(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    # Under KDE its wallet comes before the Secret Service, elsewhere behind it; a readable file never counts.
+    (tmp_path / "loose.py").write_text(
+        LOOSE.replace("priority = 5", "priority = 5.1").replace("class Keyring", "class Wallet")
+        + LOOSE.replace("priority = 5", "priority = 9").replace("class Keyring", "class PlaintextKeyring")
+    )
+    printed = desktop.run(
+        """
+        import keyring
+        import loose
+        from engine.secrets.keyring import KeyringSecrets
+        print(keyring.get_keyring().name, [type(its).__name__ for its in keyring.get_keyring().backends])
+        print(KeyringSecrets().check())
+        """,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert printed.splitlines() == [
+        "chainer ChainerBackend ['PlaintextKeyring', 'Wallet', 'Keyring']",
+        "the OS keyring (SecretService Keyring)",
+    ]
 
 
 def test_an_empty_secret_is_refused_before_any_keyring_is_asked() -> None:
