@@ -128,7 +128,7 @@ class Proxy:
         self._rules: list[Rule] = []
         self._throttle: Throttle | None = None
         self._flows = asyncio.Event()
-        self._stalls_new = False
+        self._stalls_new = self._resets_new = False
         self._stalled: set[Connection] = set()
         self._kept_open: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,10 +144,14 @@ class Proxy:
 
     # ------------------------------------------------------------------------------------- the knobs
 
-    def cut(self, after: int = 0, how: End = "reset") -> Fault:
-        """End every connection there is once so many more bytes have gone up; later ones pass."""
+    def cut(self, after: int = 0, how: End = "reset", *, lasting: bool = False) -> Fault:
+        """End every connection there is once so many more bytes have gone up.
+
+        Later ones pass, unless it is `lasting`: then they are reset as they come, until `heal`.
+        """
 
         def act(rest: bytes) -> bytes:
+            self._resets_new = lasting
             for connection in self._open():
                 connection.end(how)
             return rest
@@ -220,7 +224,7 @@ class Proxy:
             self._rules.clear()
             self._throttle = None
             self._stalled.clear()
-            self._stalls_new = False
+            self._stalls_new = self._resets_new = False
             self._flows.set()
             for kept in self._kept_open:
                 kept.close()
@@ -306,9 +310,11 @@ class Proxy:
             its.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(client, server)
         try:
+            if self._resets_new:
+                raise ConnectionResetError
             await self._loop.sock_connect(server, self._target)
         except OSError:
-            connection.how = "reset"  # nobody is behind us: no answer that a client could take for one
+            connection.how = "reset"  # also when nobody is behind us: no end that a client could take for one
             self._close(connection)
             return
         self.connections.append(connection)

@@ -169,6 +169,19 @@ def test_a_cut_comes_after_exactly_so_many_bytes(proxy: Proxy, sink: Sink, how: 
         assert exchange(later, b"as ever" * 10) == b"as ever" * 10, "later connections pass"
 
 
+def test_a_cut_that_lasts_resets_whoever_comes_later(proxy: Proxy, sink: Sink) -> None:
+    fault = proxy.cut(after=4, lasting=True)
+    with connect(proxy) as client, pytest.raises(ConnectionResetError):
+        exchange(client, b"x" * 100)
+    assert fault.happened
+    with pytest.raises(ConnectionResetError), connect(proxy) as client:
+        exchange(client, b"x")
+    proxy.heal()
+    with connect(proxy) as client:
+        assert exchange(client, b"x") == b"x"
+    assert sink.got[0] == b"xxxx"
+
+
 def test_a_cut_at_once_ends_every_connection(proxy: Proxy, sink: Sink) -> None:
     with connect(proxy) as one, connect(proxy) as two:
         exchange(one, b"1")
