@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from desktop.forms.artifact import CompressionInput, EncryptionInput
 from desktop.forms.destinations import DestinationsInput
 from desktop.forms.dialog import FormDialog
 from desktop.forms.inputs import BooleanInput, Field, NumberInput, TextInput, calm
@@ -16,118 +18,12 @@ from desktop.session import Session
 from desktop.theme import Size
 from desktop.widgets import Card, button, row
 from desktop.worker import Problem
-from engine.records import Job, JobOptions, Key
+from engine.records import Job, JobOptions
 
-LEVELS: dict[str, tuple[int, int, int]] = {"zstd": (1, 22, 3), "gzip": (1, 9, 6), "brotli": (0, 11, 5)}
-"""Lowest, highest and usual level; the engine has the last word."""
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
 NO_LIMIT = 0
-
-
-class CompressionInput(QWidget):
-    """An algorithm and its level."""
-
-    changed = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.algorithm = QComboBox()
-        self.algorithm.setAccessibleName("Compression")
-        calm(self.algorithm)
-        for text, value in (
-            ("zstd: quick and small", "zstd"),
-            ("gzip: opens everywhere", "gzip"),
-            ("brotli: smallest, slow", "brotli"),
-            ("None", "none"),
-        ):
-            self.algorithm.addItem(text, value)
-        self.level = QSpinBox()
-        self.level.setAccessibleName("Compression level")
-        self.level.setPrefix("level ")
-        calm(self.level)
-        self.setLayout(row(self.algorithm, self.level, 1))
-        self.algorithm.currentIndexChanged.connect(lambda _: self._choose())
-        self._choose()
-
-    def value(self) -> str:
-        """As the configuration has it: `zstd`, `zstd:9`, `none`."""
-        name = str(self.algorithm.currentData())
-        if name not in LEVELS or self.level.value() == LEVELS[name][2]:
-            return name
-        return f"{name}:{self.level.value()}"
-
-    def set_value(self, value: str) -> None:
-        """Show a compression."""
-        name, _, level = value.partition(":")
-        self.algorithm.setCurrentIndex(max(0, self.algorithm.findData(name)))
-        if level.isdigit():
-            self.level.setValue(int(level))
-
-    def focus_widget(self) -> QWidget:
-        """The control that takes the keyboard."""
-        return self.algorithm
-
-    def _choose(self) -> None:
-        name = self.algorithm.currentData()
-        self.level.setVisible(name in LEVELS)
-        if name in LEVELS:
-            least, most, usual = LEVELS[name]
-            self.level.setRange(least, most)
-            self.level.setValue(usual)
-        self.changed.emit()
-
-
-class EncryptionInput(QWidget):
-    """A key by name, or none; where there is no key yet, one can be made here."""
-
-    def __init__(self, session: Session, keys: tuple[Key, ...], chosen: str | None) -> None:
-        super().__init__()
-        self._session = session
-        self.key = QComboBox()
-        self.key.setAccessibleName("Encryption key")
-        calm(self.key)
-        for key in keys:
-            self.key.addItem(f"age, key {key.name}", key.name)
-        self.key.addItem("Not encrypted: anybody who has the file can read it", "none")
-        self.make = button("Make the key default", self._make)
-        if any(key.name == "default" for key in keys):
-            self.make.hide()
-        layout = row(self.key, self.make)
-        layout.setStretch(0, 1)
-        self.setLayout(layout)
-        if chosen is not None:
-            at = self.key.findData(chosen)
-            if at < 0:
-                self.key.insertItem(0, f"{chosen} (there is no such key)", chosen)
-                at = 0
-            self.key.setCurrentIndex(at)
-        elif (at := self.key.findData("default")) >= 0:
-            self.key.setCurrentIndex(at)
-
-    def value(self) -> str:
-        """The name of the key, or `none`."""
-        return str(self.key.currentData())
-
-    def focus_widget(self) -> QWidget:
-        """The control that takes the keyboard."""
-        return self.key
-
-    def _make(self) -> None:
-        self.make.setEnabled(False)
-        self._session.ask(self, lambda workspace: workspace.keys.new("default"), self._made, self._not_made)
-
-    def _made(self, key: Key) -> None:
-        self.make.hide()
-        at = self.key.findData(key.name)
-        if at < 0:
-            self.key.insertItem(0, f"age, key {key.name}", key.name)
-            at = 0
-        self.key.setItemText(at, f"age, key {key.name}")
-        self.key.setCurrentIndex(at)
-        self._session.refresh()
-
-    def _not_made(self, problem: Problem) -> None:
-        self.make.setEnabled(True)
-        self._session.problem.emit(problem)
 
 
 class JobDialog(FormDialog):
@@ -150,11 +46,13 @@ class JobDialog(FormDialog):
         self.destinations = DestinationsInput(snapshot.destinations, job.destinations if job else ())
         self.schedule = ScheduleInput(session.background)
         self.compression = CompressionInput()
-        self.encryption = EncryptionInput(session, snapshot.keys, job.encryption if job else None)
+        self.encryption = EncryptionInput(snapshot.keys, job.encryption if job else None)
         self.notifiers = NotifiersInput(snapshot.notifiers, job.notifiers if job else ())
         options = job.options if job else JobOptions()
         self.naming = TextInput("{job}/{database}_{date:%Y-%m-%d_%H-%M-%S}")
         self.uploads = _number(options.parallel_uploads or NO_LIMIT, 64, none="all at once")
+        self.attempts = _number(options.upload_attempts, 50, least=1)
+        self.stall = _number(options.stall_after, 86400, least=1, suffix=" s")
         self.retries = _number(options.retries, 20, none="never")
         self.retry_wait = _number(options.retry_wait, 86400, suffix=" s")
         self.limit = _number((options.time_limit or 0) // 60, 30 * 1440, suffix=" min", none="none")
@@ -174,8 +72,21 @@ class JobDialog(FormDialog):
                 self.naming,
                 "Words in braces are filled in: {job}, {source}, {database}, {date:...}, {token}.",
             ),
-            "parallel_uploads": Field("Uploads", self.uploads, "1 sends to one destination after another."),
-            "retries": Field("Try again", self.retries, "How often a failed run is repeated by itself."),
+            "parallel_uploads": Field(
+                "Uploads at once", self.uploads, "1 sends to one destination after another, in their order."
+            ),
+            "upload_attempts": Field(
+                "Upload attempts",
+                self.attempts,
+                "How often an upload is tried in all when the network or the server fails. The database is "
+                "not dumped again for it.",
+            ),
+            "stall_after": Field(
+                "Stalled after",
+                self.stall,
+                "An upload that gives no sign of life for so long is broken off, and tried again.",
+            ),
+            "retries": Field("Repeat the run", self.retries, "How often a failed run is repeated by itself."),
             "retry_wait": Field("Wait before", self.retry_wait),
             "time_limit": Field("Time limit", self.limit),
             "fingerprint": Field("", self.fingerprint, named=False),
@@ -210,6 +121,8 @@ class JobDialog(FormDialog):
             options=replace(
                 base.options,
                 parallel_uploads=self.uploads.value() or None,
+                upload_attempts=self.attempts.value(),
+                stall_after=self.stall.value(),
                 retries=self.retries.value(),
                 retry_wait=self.retry_wait.value(),
                 time_limit=self.limit.value() * 60 or None,
@@ -239,7 +152,14 @@ class JobDialog(FormDialog):
             return
         self.show_problem(None)
         self.set_busy(True)
-        self._session.ask(self, lambda workspace: workspace.jobs.save(job), self._is_saved, self._not_saved)
+        makes_key = self.encryption.makes_key
+
+        def work(workspace: Workspace) -> Job:
+            if makes_key and not any(key.name == job.encryption for key in workspace.keys.list()):
+                workspace.keys.new(job.encryption)
+            return workspace.jobs.save(job)
+
+        self._session.ask(self, work, self._is_saved, self._not_saved)
 
     def _is_saved(self, job: Job) -> None:
         self.saved.emit(job)
@@ -296,11 +216,20 @@ class JobDialog(FormDialog):
         self._fold.setText("Fewer settings" if shown else "More settings")
 
 
-_ADVANCED = ("naming", "parallel_uploads", "retries", "retry_wait", "time_limit", "fingerprint")
+_ADVANCED = (
+    "naming",
+    "parallel_uploads",
+    "upload_attempts",
+    "stall_after",
+    "retries",
+    "retry_wait",
+    "time_limit",
+    "fingerprint",
+)
 
 
-def _number(value: int, most: int, *, suffix: str = "", none: str = "") -> NumberInput:
-    made = NumberInput(0, most)
+def _number(value: int, most: int, *, least: int = 0, suffix: str = "", none: str = "") -> NumberInput:
+    made = NumberInput(least, most)
     made.setSuffix(suffix)
     made.setSpecialValueText(none)
     made.setValue(value)

@@ -26,4 +26,4 @@ def report_facts(report: Report) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _notes(notes: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [("Note" if len(notes) == 1 else f"Note {at}", note) for at, note in enumerate(notes, 1)]
+    return [("Besides", "\n".join(words.capital(note) for note in notes))] if notes else []

@@ -145,13 +145,15 @@ class TestSlowKeyring:
         driver.go("jobs")
         driver.press("New job")
         dialog = driver.dialog(JobDialog)
+        driver.write(dialog.name, "nightly")
         secrets.lock()
-        driver.press("Make the key default", dialog)
+        driver.press("Save", dialog)
         driver.until(secrets.asked.is_set)
         self.spins(driver)
-        assert not dialog.encryption.make.isEnabled()
+        assert dialog.isVisible() and not dialog.accept_button.isEnabled()
         secrets.unlocked.set()
-        driver.until(lambda: dialog.encryption.value() == "default")
+        driver.until(lambda: [key.name for key in driver.session.snapshot.keys] == ["default"])
+        assert driver.session.snapshot.jobs[0].encryption == "default"
 
     def test_a_password_is_saved_while_the_window_goes_on(self, driver: Driver, secrets: SecretStore) -> None:
         assert isinstance(secrets, SlowVault)

@@ -6,8 +6,10 @@ from typing import cast
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSpinBox
+from pytestqt.qtbot import QtBot
 
 from desktop.forms import JobDialog
+from desktop.forms.artifact import EncryptionInput
 from desktop.views.job import JobView
 from engine.events import Status
 from engine.workspace import Workspace
@@ -69,6 +71,8 @@ def test_all_of_a_job_is_entered_saved_and_shown_again(driver: Driver) -> None:
     number(driver, dialog.retries, "3")
     number(driver, dialog.limit, "90")
     number(driver, dialog.uploads, "1")
+    number(driver, dialog.attempts, "7")
+    number(driver, dialog.stall, "45")
     driver.until(lambda: "Next: " in dialog.schedule.said.text())
     driver.press("Save", dialog)
     driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
@@ -84,6 +88,7 @@ def test_all_of_a_job_is_entered_saved_and_shown_again(driver: Driver) -> None:
         ("ops", {Status.SUCCESS, Status.FAILED})
     ]
     assert (job.options.retries, job.options.time_limit, job.options.parallel_uploads) == (3, 5400, 1)
+    assert (job.options.upload_attempts, job.options.stall_after) == (7, 45)
     driver.open_job("nightly")
     driver.press("Edit")
     again = driver.dialog(JobDialog)
@@ -139,3 +144,51 @@ def test_a_change_of_a_job_keeps_what_was_not_touched(driver: Driver) -> None:
         before.encryption,
         before.destinations,
     )
+
+
+def first_job(driver: Driver) -> JobDialog:
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    driver.make_destination("nas", driver.folder / "nas")
+    driver.go("jobs")
+    driver.press("New job")
+    return driver.dialog(JobDialog)
+
+
+def test_the_first_job_is_encrypted_and_gets_its_key_made(driver: Driver) -> None:
+    dialog = first_job(driver)
+    assert dialog.encryption.value() == "default"
+    assert "Export it" in dialog.encryption.about.text()
+    driver.write(dialog.name, "nightly")
+    driver.press("Save", dialog)
+    driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
+    assert driver.session.snapshot.jobs[0].encryption == "default"
+    assert [key.name for key in driver.session.snapshot.keys] == ["default"]
+    driver.run_job("nightly")
+    assert [its.name for its in (driver.folder / "nas").rglob("*.age")]
+
+
+def test_a_key_that_was_made_meanwhile_is_not_made_twice(driver: Driver) -> None:
+    dialog = first_job(driver)
+    driver.read(lambda workspace: cast(Workspace, workspace).keys.new("default"))
+    driver.write(dialog.name, "nightly")
+    driver.press("Save", dialog)
+    driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
+    assert len(driver.session.snapshot.keys) == 1
+
+
+def test_leaving_a_backup_readable_is_a_choice_that_says_so(driver: Driver) -> None:
+    dialog = first_job(driver)
+    driver.choose(dialog.encryption.key, "Not encrypted")
+    assert dialog.encryption.about.text() == "! Whoever gets hold of a backup can read it."
+    driver.write(dialog.name, "nightly")
+    driver.press("Save", dialog)
+    driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
+    assert driver.session.snapshot.jobs[0].encryption == "none"
+    assert not driver.session.snapshot.keys
+
+
+def test_a_key_that_is_gone_is_shown_and_not_quietly_replaced(qtbot: QtBot) -> None:
+    its = EncryptionInput((), "escrow")
+    qtbot.addWidget(its)
+    assert its.value() == "escrow" and not its.makes_key
+    assert "no such key" in its.key.currentText()
