@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
 from engine.events import Status
-from engine.records import DestinationResult, Execution
+from engine.records import CopyResult, DestinationResult, Execution
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,27 +36,29 @@ def error(execution: Execution) -> dict[str, str] | None:
 def execution(found: Execution) -> dict[str, Any]:
     """An execution as `run` and `history` print it.
 
-    `backups[].id` is the copy at the first successful destination by priority; `copies` names them all.
+    `backups` are the databases that are stored somewhere, with all `copies` that are; `id` is the copy at
+    the first of those destinations, by priority. `destinations[].copies` are all that were tried.
     """
-    from engine.backups import backup_id
-
-    stored = [its for its in found.destinations if its.status is Status.SUCCESS]
+    copies = [_copy(found, its) for its in found.copies]
+    stored = [its for its in copies if its["status"] == str(Status.SUCCESS)]
     backups = []
     for artifact in found.artifacts:
-        if artifact.status is not Status.SUCCESS or not stored:
-            continue
-        copies = [
-            {"destination": its.name, "id": backup_id(its.destination_id, artifact.name)} for its in stored
+        places = [
+            {"destination": its["destination"], "id": its["id"]}
+            for its in stored
+            if its["artifact"] == artifact.name
         ]
+        if artifact.status is not Status.SUCCESS or not places:
+            continue
         backups.append(
             {
-                "id": copies[0]["id"],
+                "id": places[0]["id"],
                 "database": artifact.database,
                 "artifact": artifact.name,
                 "size": artifact.size,
                 "dump_size": artifact.dump_size,
                 "sha256": artifact.sha256,
-                "copies": copies,
+                "copies": places,
             }
         )
     return {
@@ -75,17 +77,39 @@ def execution(found: Execution) -> dict[str, Any]:
         "finished_at": _moment(found.finished_at),
         "retry_of": found.retry_of,
         "backups": backups,
-        "destinations": [_destination(its) for its in found.destinations],
+        "destinations": [_destination(its, copies) for its in found.destinations],
     }
 
 
-def _destination(found: DestinationResult) -> dict[str, Any]:
+def _destination(found: DestinationResult, copies: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": found.name,
         "status": str(found.status),
         "path": found.path,
         "proof": found.proof,
         "error": found.error,
+        "copies": [
+            {key: value for key, value in its.items() if key != "destination"}
+            for its in copies
+            if its["destination"] == found.name
+        ],
+    }
+
+
+def _copy(found: Execution, copy: CopyResult) -> dict[str, Any]:
+    """One artifact at one destination; `id` is the backup's, null unless it is stored."""
+    from engine.backups import backup_id
+
+    names = {its.destination_id: its.name for its in found.destinations}
+    whole = copy.status is Status.SUCCESS
+    return {
+        "database": copy.database,
+        "destination": names.get(copy.destination_id, copy.destination_id),
+        "artifact": copy.artifact,
+        "id": backup_id(copy.destination_id, copy.artifact) if whole else None,
+        "status": str(copy.status),
+        "proof": copy.proof,
+        "error": copy.error,
     }
 
 

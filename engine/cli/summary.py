@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.cli import documents
 from engine.cli.output import Output
 from engine.cli.words import duration, size
 from engine.events import Status
-from engine.records import Execution
+from engine.records import CopyResult, DestinationResult, Execution
 
 _COLORS = {
     Status.SUCCESS: "green",
@@ -39,13 +41,26 @@ def tell(out: Output, execution: Execution) -> None:
         if artifact.status is not Status.SUCCESS:
             out.line(f"  {artifact.database}: {artifact.status}. {artifact.error or ''}".rstrip())
     for destination in execution.destinations:
-        detail = destination.error or (f"verified: {destination.proof}" if destination.proof else "")
-        out.line(
-            f"  → {destination.name}: {destination.status}{'. ' if destination.error else ', '}{detail}"
-            if detail
-            else f"  → {destination.name}: {destination.status}"
+        _destination(
+            out,
+            destination,
+            [its for its in execution.copies if its.destination_id == destination.destination_id],
         )
     if execution.error and execution.status is not Status.SUCCESS:
         out.line(f"  {execution.error}", color=_COLORS.get(execution.status))
         if execution.remedy:
             out.line(f"  {execution.remedy}")
+
+
+def _destination(out: Output, found: DestinationResult, copies: Sequence[CopyResult]) -> None:
+    """One line, and one for each database where not all went the same way."""
+    out.line(f"  → {found.name}: {_ended(found.status, found.proof, found.error)}")
+    if len({its.status for its in copies}) > 1:
+        for copy in copies:
+            out.line(f"      {copy.database}: {_ended(copy.status, copy.proof, copy.error)}")
+
+
+def _ended(status: Status, proof: str | None, error: str | None) -> str:
+    if status is Status.SUCCESS:
+        return f"{status}, verified: {proof}" if proof else str(status)
+    return f"{status}. {error}" if error else str(status)

@@ -1,4 +1,4 @@
-"""Completion: the status is settled and stored, the spool cleaned, and people are told.
+"""Completion: the outcome is stored, the spool cleaned, and people are told.
 
 It runs whatever happened before it. Nothing in here changes a status that was settled.
 """
@@ -8,23 +8,10 @@ from __future__ import annotations
 from engine.backups import backup_id
 from engine.errors import BUG, Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
-from engine.pipeline.context import DestinationContext, RunnerContext
-from engine.records import ArtifactResult, CachedBackup, DestinationResult
+from engine.pipeline import outcome
+from engine.pipeline.context import RunnerContext
+from engine.records import CachedBackup
 from engine.units import span_text
-
-
-def settle_status(ctx: RunnerContext) -> Status:
-    """Status by the uploads: each database at each destination is one chance to succeed.
-
-    No upload succeeded: Failed. Fewer than all, or a database that was not dumped: Partial.
-    """
-    succeeded = sum(
-        result.status is Status.SUCCESS for destination in ctx.destinations for result in destination.results
-    )
-    if succeeded == 0:
-        return Status.FAILED
-    wanted = len(ctx.databases) * len(ctx.destinations)
-    return Status.SUCCESS if succeeded == wanted else Status.PARTIAL
 
 
 def fail(ctx: RunnerContext, error: BaseException) -> None:
@@ -59,8 +46,9 @@ def complete(ctx: RunnerContext) -> None:
             error=ctx.error or None,
             error_kind=ctx.error_kind or None,
             remedy=ctx.remedy or None,
-            artifacts=[_artifact(ctx, number) for number in range(len(ctx.artifacts))],
-            destinations=[_destination(destination) for destination in ctx.destinations],
+            artifacts=outcome.artifact_results(ctx),
+            destinations=outcome.destination_results(ctx),
+            copies=outcome.copy_results(ctx),
         )
         _say(ctx, (finished - ctx.started_at).total_seconds())
         _notify(ctx)
@@ -77,13 +65,22 @@ def _backups(ctx: RunnerContext) -> tuple[str, ...]:
 
 
 def _explain(ctx: RunnerContext) -> None:
-    """Give a run that failed or was partial by its uploads the words for it."""
+    """Give a run that failed or was partial by its copies the words for it: every cause, one remedy."""
     if ctx.error or ctx.status not in (Status.FAILED, Status.PARTIAL):
         return
-    failed = [destination for destination in ctx.destinations if destination.status is not Status.SUCCESS]
-    ctx.error = "; ".join(f"{destination.name}: {destination.first_error}" for destination in failed)
-    ctx.error_kind = "StorageError"
-    ctx.remedy = "Test the destinations that failed."
+    failed = [
+        destination
+        for destination in ctx.destinations
+        if outcome.destination_status(ctx, destination) is not Status.SUCCESS
+        and outcome.own_error(destination)
+    ]
+    ctx.error = "; ".join(
+        [artifact.error for artifact in ctx.artifacts if outcome.never_dumped(artifact)]
+        + [f"{destination.name}: {outcome.own_error(destination)}" for destination in failed]
+    )
+    ctx.error_kind = ctx.error_kind or "StorageError"
+    remedies = [outcome.own_remedy(destination) for destination in failed]
+    ctx.remedy = ctx.remedy or next(filter(None, remedies), "Test the destinations that failed.")
 
 
 def _clean_up(ctx: RunnerContext) -> None:
@@ -109,34 +106,6 @@ def _remember(ctx: RunnerContext) -> None:
         for destination in ctx.destinations
         for result in destination.results
         if result.status is Status.SUCCESS
-    )
-
-
-def _artifact(ctx: RunnerContext, number: int) -> ArtifactResult:
-    artifact = ctx.artifacts[number]
-    ended = artifact.status if artifact.status.ended else ctx.status
-    return ArtifactResult(
-        database=artifact.database,
-        name=artifact.name,
-        status=ended,
-        size=artifact.size,
-        dump_size=artifact.dump_size,
-        sha256=artifact.sha256,
-        error=artifact.error or None,
-    )
-
-
-def _destination(destination: DestinationContext) -> DestinationResult:
-    stored = [result for result in destination.results if result.status is Status.SUCCESS]
-    return DestinationResult(
-        destination_id=destination.endpoint.id,
-        name=destination.name,
-        status=destination.status,
-        priority=destination.priority,
-        path=stored[0].artifact.name if stored else None,
-        proof=stored[0].proof if stored else None,
-        error=destination.first_error or None,
-        bytes_sent=sum(result.bytes_sent for result in destination.results),
     )
 
 

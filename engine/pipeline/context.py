@@ -28,7 +28,8 @@ class Artifact:
     """One database on its way: what it will be called, its spool while it grows, and how it ended.
 
     `sealed` is set when the sidecar is ready, or when the artifact has failed; an upload waits for it
-    between the artifact and the sidecar.
+    between the artifact and the sidecar. `abandoned`: the dump was stopped, whole as it may have been,
+    because every destination had failed; that is theirs to tell.
     """
 
     database: str
@@ -40,6 +41,7 @@ class Artifact:
     sha256: str | None = None
     sidecar: bytes | None = None
     error: str = ""
+    abandoned: bool = False
     sealed: threading.Event = field(default_factory=threading.Event)
 
 
@@ -51,44 +53,29 @@ class UploadResult:
     status: Status
     proof: str = ""
     error: str = ""
+    remedy: str = ""
     bytes_sent: int = 0
 
 
 @dataclass(slots=True)
 class DestinationContext:
-    """One destination of a run. `storage` is None when it could not even be opened (`error` says why)."""
+    """One destination of a run. `storage` is None when it could not even be opened (`error` says why).
+
+    `results` are those of the artifacts that were handed to it, in their order; `engine.pipeline.outcome`
+    says what they come to.
+    """
 
     endpoint: Endpoint
     priority: int
     retention: Retention
     storage: CheckedStorage | None = None
     error: str = ""
+    remedy: str = ""
     results: list[UploadResult] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.endpoint.name
-
-    @property
-    def status(self) -> Status:
-        """This destination's own outcome; an artifact that was never dumped is not its failure."""
-        results = self._of_whole_dumps
-        if self.error or not results:
-            return Status.FAILED
-        for status in (Status.CANCELLED, Status.FAILED):
-            if any(result.status is status for result in results):
-                return status
-        return Status.SUCCESS
-
-    @property
-    def first_error(self) -> str:
-        """Why it failed, or an empty text."""
-        results = self._of_whole_dumps or self.results
-        return self.error or next((result.error for result in results if result.error), "")
-
-    @property
-    def _of_whole_dumps(self) -> list[UploadResult]:
-        return [result for result in self.results if result.artifact.status is not Status.FAILED]
 
 
 @dataclass(slots=True)

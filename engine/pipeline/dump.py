@@ -38,7 +38,7 @@ def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
             raise
         except Abandoned as error:
             # What the destinations failed of is the run's error, and theirs to tell.
-            artifact.status, artifact.error = Status.FAILED, error.message
+            artifact.status, artifact.error, artifact.abandoned = Status.FAILED, error.message, True
             ctx.recorder.log(
                 f"The dump of {artifact.database} was stopped: every destination has failed.",
                 LogLevel.WARNING,
@@ -167,8 +167,7 @@ def _sidecar(
 def _failed(ctx: RunnerContext, artifact: Artifact, error: Exception) -> None:
     artifact.status = Status.FAILED
     artifact.error = ctx.recorder.clean(str(error) or type(error).__name__)
-    if not ctx.error:
-        ctx.error = artifact.error
+    if not ctx.error_kind:
         ctx.error_kind = type(error).__name__
         ctx.remedy = error.remedy if isinstance(error, StrongroomError) else ""
     ctx.recorder.log(

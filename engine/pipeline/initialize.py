@@ -103,7 +103,7 @@ def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationConte
     except Cancelled:
         raise
     except StrongroomError as error:
-        destination.error = recorder.clean(str(error))
+        destination.error, destination.remedy = recorder.clean(str(error)), error.remedy
         recorder.log(
             f"[{endpoint.name}] This destination cannot be opened: {error}",
             LogLevel.ERROR,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from engine.events import LogLevel, LogType, RetentionFinished, Stage, Status
 from engine.pipeline.context import DestinationContext, RunnerContext
+from engine.pipeline.outcome import destination_status
 from engine.retaining import Retained, retain_at
 from engine.units import counted
 
@@ -44,7 +45,7 @@ def _skipped(ctx: RunnerContext, destination: DestinationContext) -> str | None:
         return ""
     if ctx.cancel.cancelled:
         return "the run was cancelled"
-    if destination.status is not Status.SUCCESS:
+    if destination_status(ctx, destination) is not Status.SUCCESS:
         return "it received no verified backup in this run"
     return None
 

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from engine.cancellation import CancelToken
 from engine.errors import Cancelled
 from engine.events import ExecutionStarted, LogLevel, Stage, Status
-from engine.pipeline.completion import complete, fail, settle_status
+from engine.pipeline.completion import complete, fail
 from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.dump import dump_all
 from engine.pipeline.fanout import Abandoned, Fanout
 from engine.pipeline.initialize import initialize
+from engine.pipeline.outcome import settle_status
 from engine.pipeline.recorder import Recorder
 from engine.pipeline.retention import retain
 from engine.pipeline.upload import upload
@@ -70,7 +71,7 @@ def _back_up(ctx: RunnerContext) -> None:
     ctx.status = settle_status(ctx)
     if ctx.status is not Status.SUCCESS:  # a cancel that came when all was stored has nothing to stop
         ctx.cancel.raise_if_cancelled()
-    if ctx.status is Status.PARTIAL and not ctx.error:
+    if ctx.status is Status.PARTIAL:
         ctx.recorder.log("Some destinations or databases failed; the others are whole.", LogLevel.WARNING)
 
 

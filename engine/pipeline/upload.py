@@ -12,7 +12,7 @@ from pathlib import Path
 import tenacity
 
 from engine.checked_storage import CheckedStorage
-from engine.errors import AlreadyExists, Cancelled, StorageError, StrongroomError
+from engine.errors import BUG, AlreadyExists, Cancelled, StorageError, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage, Status
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext, UploadResult
 from engine.pipeline.leftovers import Ledger
@@ -37,15 +37,16 @@ def upload(ctx: RunnerContext, destination: DestinationContext, artifact: Artifa
         return UploadResult(artifact, Status.CANCELLED, error=str(cancelled), bytes_sent=work.sent)
     except Exception as error:  # any adapter's surprise is this destination's failure, never the run's
         message = recorder.clean(_say(error))
+        remedy = error.remedy if isinstance(error, StrongroomError) else BUG
         recorder.log(
             f"[{destination.name}] Upload failed: {message}.",
             LogLevel.ERROR,
             LogType.STORAGE,
-            error.remedy if isinstance(error, StrongroomError) else type(error).__name__,
+            remedy,
             stage=Stage.UPLOAD,
         )
         recorder.destination(destination.name, DestinationState.FAILED, message=message)
-        return UploadResult(artifact, Status.FAILED, error=message, bytes_sent=work.sent)
+        return UploadResult(artifact, Status.FAILED, error=message, remedy=remedy, bytes_sent=work.sent)
     recorder.log(
         f"[{destination.name}] {artifact.name} is stored whole: {proof}.",
         LogLevel.SUCCESS,

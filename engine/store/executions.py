@@ -11,9 +11,16 @@ from sqlalchemy.orm import Session, selectinload
 
 from engine.errors import NotFound, SlotTaken
 from engine.events import Status
-from engine.records import ArtifactResult, DestinationResult, Execution, ExecutionKind, Trigger
+from engine.records import (
+    ArtifactResult,
+    CopyResult,
+    DestinationResult,
+    Execution,
+    ExecutionKind,
+    Trigger,
+)
 from engine.store.lookup import not_found
-from engine.store.models import ArtifactRow, DestinationResultRow, ExecutionRow
+from engine.store.models import ArtifactRow, CopyRow, DestinationResultRow, ExecutionRow
 from engine.store.planned import latest_planned
 from engine.store.sessions import Sessions
 
@@ -179,18 +186,6 @@ class ExecutionRepository:
             row = _need(session, execution_id)
             row.labels = {**row.labels, **labels}
 
-    def set_artifact(self, execution_id: str, result: ArtifactResult) -> None:
-        """Add the artifact of one database, or replace what is known of it. Raises `NotFound`."""
-        with self._sessions.write() as session:
-            _need(session, execution_id)
-            session.merge(_artifact_row(execution_id, result))
-
-    def set_destination(self, execution_id: str, result: DestinationResult) -> None:
-        """Add the outcome at one destination, or replace what is known of it. Raises `NotFound`."""
-        with self._sessions.write() as session:
-            _need(session, execution_id)
-            session.merge(_destination_row(execution_id, result))
-
     def finish(
         self,
         execution_id: str,
@@ -202,6 +197,7 @@ class ExecutionRepository:
         remedy: str | None = None,
         artifacts: Iterable[ArtifactResult] = (),
         destinations: Iterable[DestinationResult] = (),
+        copies: Iterable[CopyResult] = (),
     ) -> Execution | None:
         """Write the outcome of what this process runs, in one transaction. For whoever performs it.
 
@@ -221,8 +217,10 @@ class ExecutionRepository:
                 session.merge(_artifact_row(execution_id, artifact))
             for destination in destinations:
                 session.merge(_destination_row(execution_id, destination))
+            for copy in copies:
+                session.merge(_copy_row(execution_id, copy))
             session.flush()
-            session.expire(row, ["artifacts", "results"])
+            session.expire(row, ["artifacts", "results", "copies"])
             return record(row)
 
     def settle(
@@ -236,10 +234,10 @@ class ExecutionRepository:
         only_if: Iterable[Status] = (Status.PENDING, Status.RUNNING),
         free_slot: bool = False,
     ) -> Execution | None:
-        """End an execution; return it, or None when it is not in one of the `only_if` statuses (any more).
+        """End an execution that nobody works on (any more).
 
-        What is left of its artifacts and destinations ends with it, and nobody works on it any more.
-        `free_slot` gives a planned time back that nothing ever ran for: the scheduler catches it up.
+        Returns it, or None when it is not in one of the `only_if` statuses. `free_slot` gives a planned
+        time back that nothing ever ran for: the scheduler catches it up.
         """
         if not status.ended:
             raise ValueError(f"{status} is no end")
@@ -262,13 +260,6 @@ class ExecutionRepository:
             )
             if cast("CursorResult[Any]", done).rowcount != 1:
                 return None
-            rest = str(Status.CANCELLED if status is Status.CANCELLED else Status.FAILED)
-            for model in (ArtifactRow, DestinationResultRow):
-                session.execute(
-                    update(model)
-                    .where(model.execution_id == execution_id, model.status.in_(ACTIVE))
-                    .values(status=rest, error=func.coalesce(model.error, error))
-                )
             return record(_need(session, execution_id))
 
 
@@ -299,6 +290,19 @@ def _destination_row(execution_id: str, result: DestinationResult) -> Destinatio
     )
 
 
+def _copy_row(execution_id: str, result: CopyResult) -> CopyRow:
+    return CopyRow(
+        execution_id=execution_id,
+        destination_id=result.destination_id,
+        database=result.database,
+        artifact=result.artifact,
+        status=str(result.status),
+        proof=result.proof,
+        error=result.error,
+        bytes_sent=result.bytes_sent,
+    )
+
+
 def _find(session: Session, execution_id: str) -> ExecutionRow | None:
     row = session.get(ExecutionRow, execution_id)
     number = execution_id.removeprefix("#")
@@ -315,12 +319,18 @@ def _need(session: Session, execution_id: str) -> ExecutionRow:
 
 
 def _records(session: Session, query: Any) -> list[Execution]:
-    query = query.options(selectinload(ExecutionRow.artifacts), selectinload(ExecutionRow.results))
+    query = query.options(
+        selectinload(ExecutionRow.artifacts),
+        selectinload(ExecutionRow.results),
+        selectinload(ExecutionRow.copies),
+    )
     return [record(row) for row in session.scalars(query)]
 
 
 def record(row: ExecutionRow) -> Execution:
     """The frozen value of a row; for this package's modules."""
+    results = sorted(row.results, key=lambda its: (its.priority, its.destination_name))
+    place = {its.destination_id: number for number, its in enumerate(results)}
     return Execution(
         id=row.id,
         seq=row.seq,
@@ -364,6 +374,18 @@ def record(row: ExecutionRow) -> Execution:
                 its.error,
                 its.bytes_sent,
             )
-            for its in sorted(row.results, key=lambda its: (its.priority, its.destination_name))
+            for its in results
+        ),
+        copies=tuple(
+            CopyResult(
+                its.destination_id,
+                its.database,
+                its.artifact,
+                Status(its.status),
+                its.proof,
+                its.error,
+                its.bytes_sent,
+            )
+            for its in sorted(row.copies, key=lambda its: (place.get(its.destination_id, 0), its.database))
         ),
     )

@@ -213,6 +213,7 @@ class ExecutionRow(Base):
     results: Mapped[list[DestinationResultRow]] = relationship(
         order_by="DestinationResultRow.priority", cascade="all, delete-orphan"
     )
+    copies: Mapped[list[CopyRow]] = relationship(order_by="CopyRow.database", cascade="all, delete-orphan")
 
 
 class ArtifactRow(Base):
@@ -231,8 +232,24 @@ class ArtifactRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
+class CopyRow(Base):
+    """How one artifact's upload to one destination ended; one may be stored there while another is not."""
+
+    __tablename__ = "copies"
+    execution_id: Mapped[str] = mapped_column(
+        ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True
+    )
+    destination_id: Mapped[str] = mapped_column(primary_key=True)
+    database: Mapped[str] = mapped_column(primary_key=True)
+    artifact: Mapped[str]
+    status: Mapped[str]
+    proof: Mapped[str | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    bytes_sent: Mapped[int] = mapped_column(default=0)
+
+
 class DestinationResultRow(Base):
-    """One destination's outcome of an execution."""
+    """One destination's outcome of an execution, in sum; its copies are told one by one."""
 
     __tablename__ = "destination_results"
     execution_id: Mapped[str] = mapped_column(

@@ -12,7 +12,7 @@ import pytest
 from engine.cancellation import CancelToken
 from engine.errors import Cancelled, NotFound, StorageFull, StoreError, StrongroomError
 from engine.events import ExecutionFinished, ExecutionQueued, Status
-from engine.records import ArtifactResult, Execution, JobOptions
+from engine.records import Execution, JobOptions
 from tests.parts.queues import Line, OtherProcess, eventually
 from tests.parts.stores import add_job
 
@@ -314,13 +314,11 @@ def run_with(home: Path, perform: Callable[[Line, str, CancelToken], None], **jo
 
 def test_a_perform_that_raises_fails_the_run_with_its_cause(home: Path) -> None:
     def perform(line: Line, execution_id: str, cancel: CancelToken) -> None:
-        line.store.executions.set_artifact(execution_id, ArtifactResult("shop", "shop/a", Status.RUNNING))
         raise StorageFull("no space at near", remedy="Free some.")
 
     ended = run_with(home, perform)
     assert ended.status is Status.FAILED
     assert (ended.error, ended.error_kind, ended.remedy) == ("no space at near", "StorageFull", "Free some.")
-    assert ended.artifacts[0].status is Status.FAILED
 
 
 def test_even_a_system_exit_ends_the_run(home: Path) -> None:
@@ -458,7 +456,6 @@ def test_what_a_killed_process_ran_is_settled_and_only_that(line: Line, home: Pa
         dead, lives = killed.enqueue("killed"), alive.enqueue("alive")
         eventually(line.runs(dead))
         eventually(line.runs(lives))
-        line.store.executions.set_artifact(dead, ArtifactResult("shop", "shop/a", Status.RUNNING))
         line.store.executions.set_progress(dead, stage="upload")
         assert line.queue.settle_orphans() == []
         killed.kill()
@@ -466,7 +463,6 @@ def test_what_a_killed_process_ran_is_settled_and_only_that(line: Line, home: Pa
         assert [its.id for its in settled] == [dead]
         assert (settled[0].status, settled[0].error_kind) == (Status.FAILED, "Interrupted")
         assert "The process that ran it ended" in (settled[0].error or "")
-        assert settled[0].artifacts[0].status is Status.FAILED
         assert settled[0].finished_at is not None
         last = line.store.logs.list(dead)[-1].entry
         assert (last.stage, last.message) == ("upload", settled[0].error)

@@ -101,6 +101,7 @@ class FaultyFolder(LocalFolder):
     class Config(LocalFolder.Config):
         fault: str = strongroom.field("", title="Fault")
         times: int = strongroom.field(1000, title="How often it fails before it works")
+        only: str = strongroom.field("", title="It fails only for names that hold this")
         gate: str = strongroom.field("", title="Gate")
         token: SecretStr | None = strongroom.field(None, title="Token")
 
@@ -117,7 +118,7 @@ class FaultyFolder(LocalFolder):
     ) -> strongroom.Published:
         sidecar = name.endswith(".meta.json")
         if self.config.fault == ("sidecar" if sidecar else "put"):
-            self._fail()
+            self._fail(name)
         if self.config.gate == ("sidecar" if sidecar else "upload"):
             GATES[self.config.gate].hold(self.context.cancel)
         return super().put(name, reader, begun=begun, overwrite=overwrite)
@@ -132,7 +133,9 @@ class FaultyFolder(LocalFolder):
             raise strongroom.StorageError("The file cannot be deleted.", remedy="Mend it.")
         super().delete(name)
 
-    def _fail(self) -> None:
+    def _fail(self, name: str) -> None:
+        if self.config.only not in name:
+            return
         key = str(self.config.path)
         self.failures[key] = self.failures.get(key, 0) + 1
         if self.failures[key] <= self.config.times:

@@ -36,8 +36,18 @@ def test_a_run_prints_the_contracts_document(shop: Terminal) -> None:
             "name": "disk",
             "status": "Success",
             "path": backup["artifact"],
-            "proof": document["destinations"][0]["proof"],
+            "proof": "read back from the disk",
             "error": None,
+            "copies": [
+                {
+                    "database": "shop",
+                    "artifact": backup["artifact"],
+                    "id": backup["id"],
+                    "status": "Success",
+                    "proof": "read back from the disk",
+                    "error": None,
+                }
+            ],
         }
     ]
 

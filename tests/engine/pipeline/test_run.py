@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import documents
 from engine.events import Event, ExecutionFinished, LogLevel, Stage, Status
 from engine.keys import Keys
 from engine.records import JobOptions
@@ -225,6 +226,54 @@ def test_several_databases_make_a_set_and_one_that_is_gone_makes_it_partial(benc
     assert {its["set_id"] for its in sidecars} == {execution.id}
     assert all(its["databases"] == ["a", "b", "c"] for its in sidecars)
     assert len({its["artifact"] for its in sidecars}) == 2
+
+
+def test_a_destination_that_stores_one_database_and_fails_another_keeps_the_good_copy(bench: Bench) -> None:
+    shop = make_shop(bench.folder / "shop.sqlite")
+    bad: dict[str, object] = {"path": str(bench.folder / "bad"), "fault": "put", "only": "/b_"}
+    job = bench.job(
+        source="faulty-source",
+        source_values={"path": str(shop), "names": ["a", "b"]},
+        destinations={"good": ("local", {"path": str(bench.folder / "good")}), "bad": ("faulty-folder", bad)},
+        options=JobOptions(upload_attempts=1),
+    )
+
+    execution = bench.run(job)
+
+    assert execution.status is Status.PARTIAL
+    assert [its.status for its in execution.destinations] == [Status.SUCCESS, Status.FAILED]
+    good, bad_id = (its.destination_id for its in job.destinations)
+    assert [(its.destination_id, its.database, its.status, its.error) for its in execution.copies] == [
+        (good, "a", Status.SUCCESS, None),
+        (good, "b", Status.SUCCESS, None),
+        (bad_id, "a", Status.SUCCESS, None),
+        (bad_id, "b", Status.FAILED, "The connection was reset"),
+    ]
+    document = documents.execution(execution)
+    named = {copy["id"] for backup in document["backups"] for copy in backup["copies"]}
+    assert named == {backup.id for backup in bench.workspace.catalogue.list()}, "what is listed, and no more"
+    assert len(named) == 3
+
+
+def test_each_cause_of_a_partial_run_is_told(bench: Bench) -> None:
+    shop = make_shop(bench.folder / "shop.sqlite")
+    job = bench.job(
+        source="faulty-source",
+        source_values={"path": str(shop), "names": ["a", "b"], "broken": ["b"]},
+        destinations={
+            "good": ("local", {"path": str(bench.folder / "good")}),
+            "bad": ("faulty-folder", {"path": str(bench.folder / "bad"), "fault": "put"}),
+        },
+        options=JobOptions(upload_attempts=1),
+    )
+
+    execution = bench.run(job)
+
+    assert execution.status is Status.PARTIAL
+    assert "The database b is gone" in (execution.error or "")
+    assert "bad: The connection was reset" in (execution.error or "")
+    assert execution.remedy == "Look where it went."
+    assert {its.database for its in execution.copies} == {"a"}, "what was never dumped is no copy that failed"
 
 
 def test_two_runs_of_one_second_do_not_collide(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import NotFound
 from engine.events import Status
-from engine.records import ArtifactResult, DestinationResult
+from engine.records import ArtifactResult, CopyResult, DestinationResult
 from engine.store.database import Store
 
 LATER = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -71,7 +71,8 @@ def test_an_outcome_is_written_whole_and_once(store: Store) -> None:
     artifact = ArtifactResult("shop", "shop/a.zst", Status.SUCCESS, 10, 100, "ab" * 32)
     near = DestinationResult("d1", "near", Status.SUCCESS, 1, "shop/a.zst", "read back", None, 10)
     far = DestinationResult("d2", "far", Status.FAILED, 0, error="refused")
-    store.executions.set_destination("run", DestinationResult("d1", "near", Status.RUNNING, 1))
+    near_copy = CopyResult("d1", "shop", "shop/a.zst", Status.SUCCESS, "read back", None, 10)
+    far_copy = CopyResult("d2", "shop", "shop/a.zst", Status.FAILED, error="refused")
     ended = store.executions.finish(
         "run",
         status=Status.PARTIAL,
@@ -81,28 +82,17 @@ def test_an_outcome_is_written_whole_and_once(store: Store) -> None:
         remedy="Test it.",
         artifacts=[artifact],
         destinations=[near, far],
+        copies=[near_copy, far_copy],
     )
     assert ended == store.executions.get("run")
     assert (ended.status, ended.finished_at, ended.error) == (Status.PARTIAL, LATER, "far: refused")
     assert ended.artifacts == (artifact,)
     assert ended.destinations == (far, near)
+    assert ended.copies == (far_copy, near_copy), "in the order of the destinations"
+    assert store.executions.list() == [ended]
     assert store.executions.finish("run", status=Status.FAILED) is None
     assert store.executions.settle("run", Status.FAILED) is None
     assert store.executions.get("run").status is Status.PARTIAL
-
-
-def test_a_settled_execution_ends_what_was_under_way_in_it(store: Store) -> None:
-    store.executions.add("run")
-    store.executions.set_artifact("run", ArtifactResult("a", "a.zst", Status.SUCCESS))
-    store.executions.set_artifact("run", ArtifactResult("b", "b.zst", Status.RUNNING))
-    store.executions.set_destination("run", DestinationResult("d", "near", Status.PENDING, error="slow"))
-    ended = store.executions.settle("run", Status.CANCELLED, error="cancelled", error_kind="Cancelled")
-    assert ended is not None
-    assert [(its.status, its.error) for its in ended.artifacts] == [
-        (Status.SUCCESS, None),
-        (Status.CANCELLED, "cancelled"),
-    ]
-    assert [(its.status, its.error) for its in ended.destinations] == [(Status.CANCELLED, "slow")]
 
 
 def test_settling_minds_the_status_it_may_come_from(store: Store) -> None:
@@ -116,18 +106,11 @@ def test_settling_minds_the_status_it_may_come_from(store: Store) -> None:
             write("run", Status.RUNNING)
 
 
-@pytest.mark.parametrize("verb", ["set_labels", "set_artifact", "set_destination", "finish"])
-def test_nothing_is_written_to_what_is_not_there(store: Store, verb: str) -> None:
-    calls = {
-        "set_labels": lambda: store.executions.set_labels("gone", {}),
-        "set_artifact": lambda: store.executions.set_artifact("gone", ArtifactResult("a", "", Status.FAILED)),
-        "set_destination": lambda: store.executions.set_destination(
-            "gone", DestinationResult("d", "near", Status.FAILED)
-        ),
-        "finish": lambda: store.executions.finish("gone", status=Status.FAILED),
-    }
+def test_nothing_is_written_to_what_is_not_there(store: Store) -> None:
     with pytest.raises(NotFound):
-        calls[verb]()
+        store.executions.set_labels("gone", {})
+    with pytest.raises(NotFound):
+        store.executions.finish("gone", status=Status.FAILED)
 
 
 def test_labels_are_added(store: Store) -> None:

@@ -90,7 +90,7 @@ def test_the_listed_revisions_are_the_ones_that_are_there() -> None:
 
 def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # An old file with rows, and a newer program: a copy of the migrations with one more.
-    path = tmp_path / "strongroom.db"
+    path, old = tmp_path / "strongroom.db", schema.NEWEST
     with Store(path) as store:
         store.settings.set("maxConcurrentJobs", 4)
         made = store.installation_id
@@ -100,9 +100,9 @@ def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch:
     (folder / "migrations" / "versions").mkdir()
     for script in MIGRATIONS.rglob("*.py"):
         (folder / "migrations" / script.relative_to(MIGRATIONS)).write_text(script.read_text())
-    (folder / "migrations" / "versions" / "r0002_more.py").write_text(
+    (folder / "migrations" / "versions" / "r9999_more.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision, branch_labels, depends_on = '0002', '0001', None, None\n"
+        f"revision, down_revision, branch_labels, depends_on = '9999', '{old}', None, None\n"
         "def upgrade():\n"
         "    with op.batch_alter_table('sources', recreate='always') as table:\n"
         "        table.add_column(sa.Column('colour', sa.String(), nullable=True))\n"
@@ -110,15 +110,15 @@ def test_an_old_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch:
         "        table.add_column(sa.Column('colour', sa.String(), nullable=True))\n"
     )
     monkeypatch.setattr(schema, "__file__", str(folder / "schema.py"))
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "NEWEST", "0002")
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+    monkeypatch.setattr(schema, "NEWEST", "9999")
     with Store(path) as store:
         assert store.settings.get("maxConcurrentJobs") == 4
         assert store.installation_id == made
         assert store.jobs.list() == [job], "rebuilding a table took the rows that refer to it"
     assert "colour" in shape(path)["sources"]["columns"]
     # The old file is kept, for whoever goes back to the older program.
-    copy = path.with_name("strongroom.db.0001")
+    copy = path.with_name(f"strongroom.db.{old}")
     assert "colour" not in shape(copy)["sources"]["columns"]
     assert os.name != "posix" or stat.S_IMODE(copy.stat().st_mode) == 0o600
 
