@@ -28,7 +28,7 @@ class Head:
 
     @property
     def line(self) -> str:
-        """Method and target, in which a rule's words are looked for."""
+        """Method and target, by which rules know it."""
         return f"{self.method} {self.target}"
 
     @property

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -64,7 +65,7 @@ class Fault:
 
 @dataclass(eq=False)
 class Rule(Fault):
-    """What is done with the next requests that hold `match` in `METHOD /target`."""
+    """What is done with the next requests in whose `METHOD /target` the expression `match` is found."""
 
     match: str
     times: int
@@ -370,7 +371,7 @@ class Proxy:
             connection.server.shutdown(socket.SHUT_WR)
 
     def _judge(self, connection: Connection, head: Head) -> None:
-        rule = next((its for its in self._rules if its.match in head.line), None)
+        rule = next((its for its in self._rules if re.search(its.match, head.line)), None)
         if rule is None:
             return
         rule.times -= 1

@@ -15,6 +15,7 @@ import os
 import random
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,7 +69,9 @@ class S3Server:
         self._prefix = list(prefix)
         self._master, self._volume, self._filer, self.port = _free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
-        (self.folder / "s3.json").write_text(json.dumps({"identities": _identities()}), encoding="utf-8")
+        self.users = self.folder / "s3.json"
+        """The file of who is let in."""
+        self.users.write_text(json.dumps({"identities": _identities()}), encoding="utf-8")
 
     @property
     def endpoint(self) -> str:
@@ -99,7 +102,7 @@ class S3Server:
             "filer.localSocket": self.folder / "filer.sock",
             "s3": "true",
             "s3.port": self.port,
-            "s3.config": self.folder / "s3.json",
+            "s3.config": self.users,
             "s3.localSocket": self.folder / "s3.sock",
             "s3.autoCreateBucket": "false",
             "s3.port.iceberg": 0,
@@ -149,6 +152,11 @@ class S3Server:
             self._process.wait()
             self._process = None
 
+    def read_users(self) -> None:
+        """Have it read its users anew, from `users`; that takes it a moment."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def close(self) -> None:
         """End the server and remove all that it had, but for a data folder that it was given."""
         self.stop()
@@ -159,8 +167,10 @@ class S3Server:
 
     # --------------------------------------------------------------------------- asking directly
 
-    def client(self, *, timeout: float = 30) -> Any:
-        """A plain boto3 client with all rights. Close it."""
+    def client(
+        self, *, timeout: float = 30, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY
+    ) -> Any:
+        """A plain boto3 client, by default with all rights. Close it."""
         import boto3
         from botocore.config import Config
 
@@ -168,8 +178,8 @@ class S3Server:
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             verify=str(self.ca) if self.ca else None,
             config=Config(
                 s3={"addressing_style": "path"},
