@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import shiboken6
 from PySide6.QtCore import QObject, QRunnable, QThread, QThreadPool, Signal, Slot
 
-from engine.errors import Cancelled, ConfigError, StrongroomError
+from engine.errors import Cancelled, ConfigError, NeedsTrust, StrongroomError
 
 _log = logging.getLogger("strongroom.desktop")
 T = TypeVar("T")
@@ -60,13 +60,17 @@ class QtExecutor:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, ready to be shown: what failed, what to do, then details."""
+    """What went wrong, ready to be shown: what failed, what to do, then details.
+
+    `field` is the configuration field that it is about; `value` what a person's yes would put there.
+    """
 
     message: str
     remedy: str = ""
     kind: str = ""
     field: str = ""
     details: str = ""
+    value: str = ""
 
     @classmethod
     def of(cls, error: BaseException) -> Problem:
@@ -79,8 +83,9 @@ class Problem:
                 error.message,
                 error.remedy,
                 error.kind,
-                error.field if isinstance(error, ConfigError) else "",
+                error.field if isinstance(error, ConfigError | NeedsTrust) else "",
                 f"{type(cause).__name__}: {cause}" if cause is not None else "",
+                error.value if isinstance(error, NeedsTrust) else "",
             )
         _log.error("Unexpected error", exc_info=error)
         return cls(

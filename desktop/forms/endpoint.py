@@ -8,14 +8,12 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from desktop.forms.dialog import FormDialog
 from desktop.forms.form import FieldForm
 from desktop.forms.inputs import Field, TextInput, calm
-from desktop.forms.report import report_facts
+from desktop.forms.tester import Check, Tester
+from desktop.forms.trust import TrustDialog, server_in
 from desktop.session import Session
 from desktop.theme import Size, theme
-from desktop.widgets import Card, ErrorPanel, KeyValueGrid, StateChip, button, clear, label, row
-from desktop.words import State
+from desktop.widgets import clear, label, row
 from desktop.worker import Problem
-from engine.cancellation import CancelToken
-from engine.endpoints import Report
 from engine.records import Endpoint
 from engine.registry import KindName
 
@@ -38,7 +36,6 @@ class EndpointDialog(FormDialog):
         verb = "Edit" if endpoint else "New"
         super().__init__(parent, f"{verb} {TITLES[kind]}", "Save")
         self._session, self._kind, self._endpoint = session, kind, endpoint
-        self._cancel: CancelToken | None = None
         self._adapters = {found.adapter.name: found.adapter for found in session.registry.all(kind)}
         self.form.addWidget(label(ABOUT[kind], muted=True, wrap=True))
         self.name = TextInput("shop" if kind == "source" else "offsite" if kind == "destination" else "ops")
@@ -55,18 +52,12 @@ class EndpointDialog(FormDialog):
         self._place.setContentsMargins(0, 0, 0, 0)
         self.form.addLayout(self._place)
         self.fields: FieldForm | None = None
-        self.test_button = button("Test connection", self.test)
-        self.test_chip = StateChip()
-        self.report_card = Card()
-        self.result_text = label("", "strong", wrap=True)
-        self.result_facts = KeyValueGrid()
-        self.report_card.add(self.result_text)
-        self.report_card.add(self.result_facts)
-        self.report_card.hide()
-        self.result_problem = ErrorPanel()
-        self.form.addLayout(row(self.test_button, self.test_chip, 1))
-        self.form.addWidget(self.report_card)
-        self.form.addWidget(self.result_problem)
+        self.tester = Tester(session, self, self._check, "Test connection")
+        self.tester.failed.connect(self._did_not_pass)
+        self.tester.trust_needed.connect(self._ask_trust)
+        self.form.addLayout(row(self.tester.button, self.tester.line))
+        self.form.addWidget(self.tester.found)
+        self.form.addWidget(self.tester.problem)
         if endpoint is not None:
             self.name.set_value(endpoint.name)
             self.adapter.setCurrentIndex(max(0, self.adapter.findData(endpoint.adapter)))
@@ -89,7 +80,7 @@ class EndpointDialog(FormDialog):
                 )
             )
             self.set_busy(True)
-            self.test_button.setEnabled(False)
+            self.tester.button.setEnabled(False)
             return
         endpoint = self._endpoint if self._endpoint and self._endpoint.adapter == name else None
         self.fields = FieldForm(
@@ -97,10 +88,10 @@ class EndpointDialog(FormDialog):
             endpoint.config if endpoint else None,
             endpoint.secret_names if endpoint else (),
         )
-        self.fields.changed.connect(self._forget_result)
+        self.fields.changed.connect(self.tester.forget)
         self._place.addWidget(self.fields)
         self._order_keys(self.fields)
-        self._forget_result()
+        self.tester.forget()
 
     def _order_keys(self, fields: FieldForm) -> None:
         """Let Tab go from the type through the fields; they were made after the buttons below them."""
@@ -110,7 +101,7 @@ class EndpointDialog(FormDialog):
             if reached and its.window() is self:  # a box's list is a window of its own
                 QWidget.setTabOrder(last, its)
                 last = its
-        QWidget.setTabOrder(last, self.test_button)
+        QWidget.setTabOrder(last, self.tester.button)
 
     def _name_touched(self) -> None:
         self.name_field.show_error("")
@@ -119,51 +110,32 @@ class EndpointDialog(FormDialog):
     # ------------------------------------------------------------------------------------- testing
 
     def test(self) -> None:
-        """Test what stands in the form, in a thread; a second click cancels."""
-        if self._cancel is not None:
-            self._cancel.cancel("cancelled in the form")
-            return
+        """Test what stands in the form, or stop the test that is under way."""
+        self.tester.press()
+
+    def _check(self) -> Check | None:
         if self.fields is None or not self.fields.check():
-            return
+            return None
         kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
-        its, token = self._endpoint.id if self._endpoint else None, CancelToken()
-        self._forget_result()
-        self._cancel = token
-        self.test_button.setText("Stop testing")
-        self.test_chip.show_state(State("Testing", "●", "accent"))
-        self._session.ask(
-            self,
-            lambda workspace: workspace.endpoints.check_values(kind, adapter, values, id=its, cancel=token),
-            self._passed,
-            self._did_not_pass,
+        its = self._endpoint.id if self._endpoint else None
+        return lambda workspace, token: workspace.endpoints.check_values(
+            kind, adapter, values, id=its, cancel=token
         )
 
-    def _passed(self, report: Report) -> None:
-        self._tested(State("Works", "✓", "good"))
-        text, facts = report_facts(report)
-        self.result_text.setText(text)
-        self.result_facts.show_facts(facts)
-        self.report_card.show()
-
     def _did_not_pass(self, problem: Problem) -> None:
-        if problem.kind == "Cancelled":
-            self._tested(None)
-            return
-        self._tested(State("Does not work", "✕", "bad"))
         if self.fields is not None and problem.field:
             self.fields.show_errors({problem.field: problem.message})
-        self.result_problem.show_problem(problem)
 
-    def _tested(self, state: State | None) -> None:
-        self._cancel = None
-        self.test_button.setText("Test connection")
-        self.test_chip.show_state(state)
+    def _ask_trust(self, problem: Problem) -> None:
+        if self.fields is not None and self.fields.has(problem.field):
+            server = server_in(self.fields.values())
+            TrustDialog(self, problem, server, lambda: self._trust(problem)).open()
 
-    def _forget_result(self) -> None:
-        if self._cancel is None:
-            self.test_chip.show_state(None)
-        self.report_card.hide()
-        self.result_problem.show_problem(None)
+    def _trust(self, problem: Problem) -> None:
+        """Fill in what was confirmed, and test again: only a server with this very key passes."""
+        if self.fields is not None:
+            self.fields.set_value(problem.field, problem.value)
+            self.test()
 
     # -------------------------------------------------------------------------------------- saving
 
@@ -199,6 +171,5 @@ class EndpointDialog(FormDialog):
         self.show_problem(problem)
 
     def done(self, result: int) -> None:
-        if self._cancel is not None:
-            self._cancel.cancel("the form was closed")
+        self.tester.forget()
         super().done(result)

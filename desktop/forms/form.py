@@ -60,6 +60,14 @@ class FieldForm(QWidget):
         """The field of that name."""
         return self._fields[name]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a field of that name."""
+        return name in self._fields
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Fill a field in."""
+        cast(Input, self._fields[name].input).set_value(value)
+
     def values(self) -> dict[str, Any]:
         """What was entered, for the engine: empty fields and stored secrets that stay are left out.
 

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, 
 
 from desktop import words
 from desktop.forms import EndpointDialog
-from desktop.forms.report import report_facts
+from desktop.forms.tester import Check, Tester
+from desktop.forms.trust import TrustDialog, server_in
 from desktop.models.records import Column, RecordsModel
 from desktop.navigation import Navigator
 from desktop.snapshot import Snapshot
@@ -22,18 +23,14 @@ from desktop.widgets import (
     ErrorPanel,
     KeyValueGrid,
     RecordTable,
-    StateChip,
     button,
     label,
     listing,
     row,
     scrolled,
 )
-from desktop.words import State
 from desktop.worker import Problem
-from engine.cancellation import CancelToken
 from engine.config import describe
-from engine.endpoints import Report
 from engine.errors import PluginError
 from engine.records import Endpoint, Job
 from engine.registry import KindName
@@ -79,7 +76,7 @@ class EndpointsView(View):
     def __init__(self, navigator: Navigator) -> None:
         super().__init__(navigator)
         self._shown: EndpointRow | None = None
-        self._cancel: CancelToken | None = None
+        self._tested: Endpoint | None = None
         self.model = RecordsModel(COLUMNS, lambda row: row.endpoint.id, self)
         self.table = RecordTable(self.model, self.title)
         self.add_search(f"Search {self.title.lower()}").textChanged.connect(self.table.search)
@@ -110,19 +107,14 @@ class EndpointsView(View):
         side.setFixedWidth(Size.SIDE_PANEL)
         self.name_label = label("", "detail", wrap=True)
         self.type_label = label("", muted=True, wrap=True)
-        self.test_button = button("Test", self.test, name="Test connection", tip="Test the connection now")
+        self.tester = Tester(self.session, self, self._check)
+        self.tester.button.setToolTip("Test the connection now (Ctrl+R)")
+        self.tester.trust_needed.connect(self._ask_trust)
         self.edit_button = button("Edit", self.edit)
         self.delete_button = button("Delete", self.delete, kind="danger")
-        self.chip = StateChip()
         self.facts = KeyValueGrid()
         facts = Card("Settings")
         facts.add(self.facts)
-        self.found = Card("The test found")
-        self.found_text = label("", wrap=True)
-        self.found_facts = KeyValueGrid()
-        self.found.add(self.found_text)
-        self.found.add(self.found_facts)
-        self.found.hide()
         self.problem = ErrorPanel()
         inside = QVBoxLayout()
         inside.setSpacing(Size.CARD_GAP)
@@ -131,10 +123,11 @@ class EndpointsView(View):
         head.addWidget(self.name_label)
         head.addWidget(self.type_label)
         inside.addLayout(head)
-        inside.addLayout(row(self.test_button, self.edit_button, self.delete_button, 1))
-        inside.addLayout(row(self.chip, 1))
+        inside.addLayout(row(self.tester.button, self.edit_button, self.delete_button, 1))
+        inside.addLayout(self.tester.line)
         inside.addWidget(self.problem)
-        inside.addWidget(self.found)
+        inside.addWidget(self.tester.problem)
+        inside.addWidget(self.tester.found)
         inside.addWidget(facts)
         inside.addStretch(1)
         layout = QVBoxLayout(side)
@@ -170,7 +163,7 @@ class EndpointsView(View):
     def _show_chosen(self, chosen: EndpointRow | None) -> None:
         before = self._shown
         self._shown = chosen
-        for its in (self.test_button, self.edit_button, self.delete_button):
+        for its in (self.tester.button, self.edit_button, self.delete_button):
             its.setEnabled(chosen is not None)
         if chosen is None:
             return
@@ -178,11 +171,10 @@ class EndpointsView(View):
         self.type_label.setText(chosen.type)
         self.facts.show_facts([*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")])
         if before is None or before.endpoint != chosen.endpoint:
-            if self._cancel is not None:
-                self._cancel.cancel("another one was chosen")
-            self._tested(None)
-            self.found.hide()
             self.problem.show_problem(None)
+        if self._tested != chosen.endpoint:
+            self._tested = None
+            self.tester.forget()
 
     def _settings(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         try:
@@ -221,44 +213,39 @@ class EndpointsView(View):
         self.navigator.say(f"{endpoint.name} is saved.")
 
     def test(self) -> None:
-        """Test the chosen one for real, in a thread; a second click stops it."""
-        if self._cancel is not None:
-            self._cancel.cancel("stopped by hand")
-            return
+        """Test the chosen one for real, or stop the test that is under way."""
+        if self._shown is not None:
+            self.tester.press()
+
+    def _check(self) -> Check | None:
         if self._shown is None:
-            return
-        endpoint, token = self._shown.endpoint, CancelToken()
-        self._tested(State("Testing", "●", "accent"))
-        self._cancel = token
-        self.test_button.setText("Stop")
-        self.found.hide()
+            return None
+        self._tested = endpoint = self._shown.endpoint
         self.problem.show_problem(None)
+        return lambda workspace, token: workspace.endpoints.check(endpoint, cancel=token)
+
+    def _ask_trust(self, problem: Problem) -> None:
+        endpoint = self._tested
+        if endpoint is not None:
+            server = server_in(endpoint.config)
+            TrustDialog(self.window(), problem, server, lambda: self._trust(endpoint, problem)).open()
+
+    def _trust(self, endpoint: Endpoint, problem: Problem) -> None:
+        """Keep what was confirmed, and test again: only a server with this very key passes."""
+        values = {**endpoint.config, problem.field: problem.value}
         self.session.ask(
             self,
-            lambda workspace: workspace.endpoints.check(endpoint, cancel=token),
-            self._passed,
-            self._did_not_pass,
-            key="test",
+            lambda workspace: workspace.endpoints.save(
+                endpoint.kind, endpoint.name, endpoint.adapter, values, id=endpoint.id, host=endpoint.host
+            ),
+            self._trusted,
+            self.problem.show_problem,
         )
 
-    def _passed(self, report: Report) -> None:
-        self._tested(State("Works", "✓", "good"))
-        text, facts = report_facts(report)
-        self.found_text.setText(text)
-        self.found_facts.show_facts(facts)
-        self.found.show()
-
-    def _did_not_pass(self, problem: Problem) -> None:
-        if problem.kind == "Cancelled":
-            self._tested(None)
-            return
-        self._tested(State("Does not work", "✕", "bad"))
-        self.problem.show_problem(problem)
-
-    def _tested(self, state: State | None) -> None:
-        self._cancel = None
-        self.test_button.setText("Test")
-        self.chip.show_state(state)
+    def _trusted(self, endpoint: Endpoint) -> None:
+        self._tested = endpoint
+        self.session.refresh()
+        self.tester.start(lambda workspace, token: workspace.endpoints.check(endpoint, cancel=token))
 
     def delete(self) -> None:
         """Delete the chosen one, after asking. The engine refuses while a job uses it."""

@@ -19,6 +19,7 @@ from desktop.widgets.chip import StateChip
 from desktop.widgets.log import LogView
 from desktop.widgets.notices import EmptyState, ErrorPanel, Notice, Toast
 from desktop.widgets.progress import Bar, ProgressRow
+from desktop.widgets.spinner import Spinner
 from desktop.widgets.stages import StageStrip
 from desktop.widgets.table import RecordTable
 from desktop.widgets.value import ValueLabel
@@ -33,6 +34,7 @@ __all__ = [
     "Notice",
     "ProgressRow",
     "RecordTable",
+    "Spinner",
     "StageStrip",
     "StateChip",
     "Toast",

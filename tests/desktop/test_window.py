@@ -183,14 +183,14 @@ def test_a_source_is_tested_before_it_is_saved(driver: Driver) -> None:
     assert dialog.fields is not None
     driver.write(dialog.fields.field("path"), str(driver.folder / "missing.sqlite"))
     driver.press("Test connection", dialog)
-    driver.until(dialog.result_problem.isVisible)
-    assert dialog.test_chip.text() == "✕ Does not work"
+    driver.until(dialog.tester.problem.isVisible)
+    assert dialog.tester.chip.text() == "✕ Does not work"
     driver.write(dialog.fields.field("path"), str(make_shop(driver.folder / "shop.sqlite")))
-    assert dialog.result_problem.isHidden()
+    assert dialog.tester.problem.isHidden()
     driver.press("Test connection", dialog)
-    driver.until(dialog.report_card.isVisible)
-    assert dialog.test_chip.text() == "✓ Works"
-    assert "a backup will work" in dialog.result_text.text()
+    driver.until(dialog.tester.found.isVisible)
+    assert dialog.tester.chip.text() == "✓ Works"
+    assert "a backup will work" in dialog.tester.found_text.text()
 
 
 def test_a_saved_source_is_tested_from_the_list(driver: Driver) -> None:
@@ -198,8 +198,8 @@ def test_a_saved_source_is_tested_from_the_list(driver: Driver) -> None:
     view = driver.go("sources")
     assert isinstance(view, SourcesView)
     driver.press("Test connection")
-    driver.until(lambda: view.chip.text() == "✓ Works")
-    driver.until(view.found.isVisible)
+    driver.until(lambda: view.tester.chip.text() == "✓ Works")
+    driver.until(view.tester.found.isVisible)
 
 
 def test_what_is_missing_is_said_beside_its_field(driver: Driver) -> None:

@@ -30,7 +30,7 @@ def test_tab_goes_from_the_type_through_its_fields_to_the_test(driver: Driver) -
         driver.qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         seen.append(QApplication.focusWidget())
     assert seen[0] is path
-    assert seen.index(dialog.test_button) == 3  # the path, its button, the fold, the test
+    assert seen.index(dialog.tester.button) == 3  # the path, its button, the fold, the test
 
 
 def test_an_error_about_the_name_goes_when_the_name_is_mended(driver: Driver) -> None:

@@ -1,0 +1,172 @@
+"""Testing a connection: it can be stopped, and a server that nobody knows is a question to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QPushButton
+
+from desktop.forms import EndpointDialog
+from desktop.forms.trust import TrustDialog
+from desktop.views.destinations import DestinationsView
+from desktop.widgets import ValueLabel
+from engine.registry import Registry
+from tests.desktop.driver import Driver
+from tests.desktop.guarded import KEY, OTHER_KEY, GuardedFolder, guarded_registry
+from tests.parts.faulty import GATES, Gate
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return guarded_registry()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Holds the test of a destination until the test opens it."""
+    GATES["check"] = Gate()
+    yield GATES["check"]
+    GATES.pop("check").opened.set()
+
+
+def form(driver: Driver, **values: str) -> EndpointDialog:
+    """The form of a new destination, filled in but not saved."""
+    driver.go("destinations")
+    driver.press("New destination")
+    dialog = driver.dialog(EndpointDialog)
+    driver.choose(dialog.adapter, "Guarded folder")
+    driver.write(dialog.name, "vault")
+    assert dialog.fields is not None
+    driver.write(dialog.fields.field("path"), str(driver.folder / "vault"))
+    driver.write(dialog.fields.field("host"), "backup.example.net")
+    for name, value in values.items():
+        dialog.fields.set_value(name, value)
+    return dialog
+
+
+def host_key(dialog: EndpointDialog) -> object:
+    assert dialog.fields is not None
+    return dialog.fields.values().get("host_key")
+
+
+def test_a_server_that_nobody_knows_is_asked_about_and_trusted_by_a_person(driver: Driver) -> None:
+    dialog = form(driver)
+    driver.press("Test connection", dialog)
+    question = driver.dialog(TrustDialog)
+    assert question.facts.value("Server") == "backup.example.net, port 22"
+    assert question.facts.value("Key type") == "ssh-ed25519"
+    assert question.fingerprint.value == KEY.split()[1]
+    assert "ssh-keygen -lf" in question.remedy.text()
+    assert question.cancel_button.isDefault() and question.cancel_button.hasFocus()
+    driver.press("Trust this key", question)
+    driver.until(lambda: dialog.tester.chip.text() == "✓ Works")
+    assert host_key(dialog) == KEY
+    driver.press("Save", dialog)
+    driver.until(lambda: len(driver.session.snapshot.destinations) == 1)
+    assert driver.session.snapshot.destinations[0].config["host_key"] == KEY
+
+
+def test_the_fingerprint_can_be_copied_as_it_is(driver: Driver) -> None:
+    dialog = form(driver)
+    driver.press("Test connection", dialog)
+    question = driver.dialog(TrustDialog)
+    shown = question.fingerprint
+    assert isinstance(shown, ValueLabel)
+    assert shown.font().styleHint() == shown.font().StyleHint.Monospace
+    shown.setFocus()
+    driver.qtbot.keyClick(shown, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == KEY.split()[1]
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Escape])
+def test_enter_and_escape_trust_nobody(driver: Driver, key: Qt.Key) -> None:
+    dialog = form(driver)
+    driver.press("Test connection", dialog)
+    question = driver.dialog(TrustDialog)
+    driver.qtbot.keyClick(question.cancel_button, key)
+    driver.until(lambda: not dialog.findChildren(TrustDialog))
+    assert host_key(dialog) is None
+    assert dialog.tester.chip.text() == "! Not confirmed yet"
+    assert "Nobody has confirmed yet" in dialog.tester.problem.message.text()
+
+
+def test_a_changed_key_is_refused_loudly_and_cannot_be_trusted(driver: Driver) -> None:
+    dialog = form(driver, host_key=OTHER_KEY)
+    driver.press("Test connection", dialog)
+    driver.until(lambda: dialog.tester.chip.text() == "✕ Does not work")
+    assert "REFUSED" in dialog.tester.problem.message.text()
+    assert not dialog.findChildren(TrustDialog)
+    assert not [its for its in driver.window.findChildren(QPushButton) if "Trust" in its.text()]
+    assert host_key(dialog) == OTHER_KEY
+
+
+def test_a_key_that_changes_after_it_was_confirmed_does_not_pass(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialog = form(driver)
+    driver.press("Test connection", dialog)
+    question = driver.dialog(TrustDialog)
+    monkeypatch.setattr(GuardedFolder, "shows", OTHER_KEY)
+    driver.press("Trust this key", question)
+    driver.until(lambda: dialog.tester.chip.text() == "✕ Does not work")
+    assert "REFUSED" in dialog.tester.problem.message.text()
+
+
+def test_a_test_turns_and_can_be_stopped(driver: Driver, gate: Gate) -> None:
+    dialog = form(driver, host_key=KEY, gate="check")
+    driver.press("Test connection", dialog)
+    driver.until(gate.reached.is_set)
+    assert dialog.tester.spinner.isVisible() and dialog.tester.spinner.turns
+    assert dialog.tester.chip.text() == "● Testing"
+    assert dialog.tester.button.text() == "Stop"
+    driver.click(dialog.tester.button)
+    driver.until(lambda: not dialog.tester.runs)
+    assert dialog.tester.spinner.isHidden() and not dialog.tester.spinner.turns
+    assert dialog.tester.chip.isHidden()
+    assert dialog.tester.button.text() == "Test connection"
+
+
+def test_a_form_that_is_changed_forgets_the_test_under_way(driver: Driver, gate: Gate) -> None:
+    dialog = form(driver, host_key=KEY, gate="check")
+    driver.press("Test connection", dialog)
+    driver.until(gate.reached.is_set)
+    assert dialog.fields is not None
+    driver.write(dialog.fields.field("host"), "other.example.net")
+    assert not dialog.tester.runs
+    driver.until(gate.opened.is_set)  # its cancel let it go
+    driver.until(lambda: driver.session.background.busy == 0)
+    assert dialog.tester.chip.isHidden(), "the answer was about the server before"
+
+
+def test_the_page_of_a_destination_asks_too_and_keeps_the_answer(driver: Driver) -> None:
+    dialog = form(driver)
+    driver.press("Save", dialog)
+    view = driver.go("destinations")
+    assert isinstance(view, DestinationsView)
+    driver.until(lambda: len(view.model.rows) == 1)
+    driver.press("Test connection")
+    driver.press("Trust this key", driver.dialog(TrustDialog))
+    driver.until(lambda: view.tester.chip.text() == "✓ Works")
+    driver.until(lambda: view.model.rows[0].endpoint.config.get("host_key") == KEY)
+    driver.until(lambda: driver.session.background.busy == 0)
+    assert view.tester.chip.text() == "✓ Works", "the result stays when the list is read again"
+    assert view.facts.value("Host key") == KEY
+
+
+def test_another_row_forgets_what_was_found_about_the_first(driver: Driver, tmp_path: Path) -> None:
+    driver.make_destination("elsewhere", tmp_path / "elsewhere")
+    dialog = form(driver, host_key=KEY)
+    driver.press("Save", dialog)
+    view = driver.go("destinations")
+    assert isinstance(view, DestinationsView)
+    driver.until(lambda: len(view.model.rows) == 2)
+    view.choose(next(row.endpoint.id for row in view.model.rows if row.endpoint.name == "vault"))
+    driver.press("Test connection")
+    driver.until(lambda: view.tester.chip.text() == "✓ Works")
+    view.choose(next(row.endpoint.id for row in view.model.rows if row.endpoint.name == "elsewhere"))
+    driver.until(view.tester.chip.isHidden)
+    assert view.tester.found.isHidden()
