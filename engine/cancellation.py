@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ class CancelToken:
     registers a callback that unblocks it. Callbacks run once, in the thread that cancels, or at once
     when the token is cancelled already. `failure` is set when the stop is nobody's wish but the run's
     own failure (its time limit): such a run ends as Failed with that error, not as Cancelled.
+    `cancelled_at` is when it was cancelled, in seconds of the monotonic clock: whoever winds up after
+    that shares one time limit with the others.
     """
 
     def __init__(self) -> None:
@@ -24,6 +27,7 @@ class CancelToken:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._next = 0
         self.reason = ""
+        self.cancelled_at: float | None = None
         self.failure: StrongroomError | None = None
 
     @property
@@ -38,6 +42,7 @@ class CancelToken:
                 return
             self.reason = reason
             self.failure = failure
+            self.cancelled_at = time.monotonic()
             self._event.set()
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()

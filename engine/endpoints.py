@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.adapters import Adapter, Context, Log, Notifier, Source, Storage, no_log
+from engine.adapters import Adapter, Context, Log, Notifier, Source, Storage, no_log, no_sign
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
 from engine.config import AdapterConfig, build, secret_fields, split_secrets
 from engine.errors import ConfigError, SecretMissing, UsageError
 from engine.home import Home
 from engine.hosts.base import Host
+from engine.opening import Alive, StorageOpener
 from engine.records import Endpoint
 from engine.registry import KindName, Registry
 from engine.scratch import scratch_folder
@@ -165,12 +167,24 @@ class Endpoints:
         *,
         cancel: CancelToken | None = None,
         log: Log = no_log,
+        alive: Alive = no_sign,
         owner: str = "adhoc",
     ) -> Iterator[CheckedStorage]:
-        """The destination's adapter behind the check of names; closed at the end of the block."""
+        """The destination's adapter behind the check of names; closed at the end of the block.
+
+        `alive` is called with each sign of life: when the adapter gives one, and when it answers.
+        """
+        opener = self.storage_opener(endpoint, owner=owner)
+        with opener.open(cancel=cancel, log=log, alive=alive) as storage:
+            yield storage
+
+    def storage_opener(self, endpoint: Endpoint, *, owner: str = "adhoc") -> StorageOpener:
+        """What opens that destination again and again, without asking for its secrets again.
+
+        Raises what keeps it from being opened: `PluginError`, `SecretsError`, `ConfigError`.
+        """
         adapter = self._registry().storage(endpoint.adapter)
-        with _closing(adapter(self.config(endpoint), self._context(cancel, log, owner))) as storage:
-            yield CheckedStorage(storage)
+        return StorageOpener(adapter, self.config(endpoint), partial(self._context, owner=owner))
 
     @contextmanager
     def open_notifier(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Iterator[Notifier]:
@@ -228,13 +242,21 @@ class Endpoints:
                 complete[field] = self._secrets.get(_secret_key(stored, field))
         return complete
 
-    def _context(self, cancel: CancelToken | None, log: Log, owner: str, host: str = "local") -> Context:
+    def _context(
+        self,
+        cancel: CancelToken | None,
+        log: Log,
+        owner: str,
+        host: str = "local",
+        alive: Alive = no_sign,
+    ) -> Context:
         token = cancel or CancelToken()
 
         def scratch() -> AbstractContextManager[Path]:
             return scratch_folder(self._home.scratch, owner)
 
-        return Context(host=self._hosts(host, token), cancel=token, scratch=scratch, log=log)
+        runs = self._hosts(host, token)
+        return Context(host=runs, cancel=token, scratch=scratch, log=log, alive=alive)
 
 
 @contextmanager
