@@ -18,6 +18,7 @@
     │   ├── NameEscapes                     a name would leave the destination's root
     │   └── AlreadyExists
     ├── NeedsTrust                      1   a server's identity that a person has to confirm
+    ├── SshError                        1   an SSH connection (`transient` says if a retry may help)
     ├── SpoolError                      1   the local spool: full, on a tmpfs, aborted
     ├── StreamError                     1   bytes that do not decode
     │   └── KeyMissing                      no key at hand opens this artifact
@@ -70,6 +71,7 @@ __all__ = [
     "SlotTaken",
     "SourceError",
     "SpoolError",
+    "SshError",
     "StorageError",
     "StorageFull",
     "StorageMissing",
@@ -216,6 +218,18 @@ class NeedsTrust(StrongroomError):
         super().__init__(message, remedy=remedy)
         self.field = field
         self.value = value
+
+
+class SshError(StrongroomError):
+    """An SSH connection failed: not reached, not trusted, not let in, or lost.
+
+    `transient` is True when trying again may help. Whoever uses the connection makes it an error of its own
+    kind: a storage a `StorageError`, a source a `ConnectionFailed`.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", transient: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.transient = transient
 
 
 class SpoolError(StrongroomError):

@@ -36,7 +36,13 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
 
     names = {(found.kind, found.adapter.name): found.origin.distribution for found in registry.all()}
     assert names == dict.fromkeys(
-        [("source", "sqlite"), ("source", "postgresql"), ("destination", "local"), ("notifier", "apprise")],
+        [
+            ("source", "sqlite"),
+            ("source", "postgresql"),
+            ("destination", "local"),
+            ("destination", "sftp"),
+            ("notifier", "apprise"),
+        ],
         "strongroom",
     )
     assert registry.broken == []

@@ -1,0 +1,444 @@
+"""An SFTP server: any machine with an SSH login, most storage boxes and network disks.
+
+A file appears under its name only when the server has it whole, has synced it where it can, and has been
+shown to hold the right bytes. Nothing leaves the destination's folder: no link below it is followed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
+
+import strongroom
+from plugins.storage import names
+from plugins.storage.sftp_server import protocol, reading
+from plugins.storage.sftp_server.failures import error_of
+from plugins.storage.sftp_server.folders import Folders, root_of
+from plugins.storage.sftp_server.proof import Prover
+from plugins.storage.sftp_server.protocol import Attributes, Code, Nonsense, Refused
+from plugins.storage.sftp_server.remote import Remote
+from plugins.storage.sftp_server.session import Session
+from plugins.storage.sftp_server.writing import Writer
+
+if TYPE_CHECKING:
+    from strongroom.ssh import Connection
+
+
+_Paths = list[str]
+
+
+class SftpServer(strongroom.Storage):
+    """Artifacts as plain files (0600) below one folder of a server."""
+
+    name = "sftp"
+    title = "SFTP server"
+    icon = "server"
+    verifies = "hashed by the server where it can, else read back"
+
+    class Config(strongroom.AdapterConfig):
+        host: str = strongroom.field(
+            title="Host",
+            description="The server's name or address.",
+            placeholder="backup.example.com",
+            min_length=1,
+            pattern=r"^[^\s/@]+$",
+        )
+        port: int = strongroom.field(22, title="Port", ge=1, le=65535)
+        user: str = strongroom.field(
+            title="User",
+            description="Who logs in there.",
+            placeholder="backup",
+            min_length=1,
+        )
+        password: pydantic.SecretStr | None = strongroom.field(
+            None,
+            title="Password",
+            description="Left empty where a private key or the agent does.",
+        )
+        private_key: Path | None = strongroom.field(
+            None,
+            title="Private key",
+            description="The file of an Ed25519, ECDSA or RSA key whose public half the server knows.",
+            placeholder="~/.ssh/id_ed25519",
+            widget="file",
+        )
+        passphrase: pydantic.SecretStr | None = strongroom.field(
+            None,
+            title="Passphrase",
+            description="What opens the private key, where it is locked.",
+        )
+        agent: bool = strongroom.field(
+            False,
+            title="Use the SSH agent",
+            description="Log in with the keys of the agent, which has to run whenever a backup does.",
+        )
+        path: str = strongroom.field(
+            title="Folder",
+            description="Where the backups lie on the server: absolute, or relative to the login folder.",
+            placeholder="backups",
+            min_length=1,
+        )
+        host_key: str = strongroom.field(
+            "",
+            title="Host key",
+            description="The server's own key as you confirmed it; the test shows it. Left empty, the file "
+            "of known hosts has to name the server.",
+            placeholder="ssh-ed25519 SHA256:…",
+            pattern=r"^\s*$|^\s*[a-z0-9@.-]+\s+SHA256:[A-Za-z0-9+/]{43}=?\s*$",
+            advanced=True,
+        )
+        known_hosts: Path | None = strongroom.field(
+            None,
+            title="Known hosts",
+            description="The file that names the servers that are known. Left empty: ~/.ssh/known_hosts.",
+            placeholder="~/.ssh/known_hosts",
+            widget="file",
+            advanced=True,
+        )
+        read_back: Literal["auto", "always"] = strongroom.field(
+            "auto",
+            title="Read back",
+            description="auto: the server hashes each backup itself where it has a shell, else it is read "
+            "back. always: it is read back.",
+            advanced=True,
+        )
+
+        @pydantic.field_validator("private_key", "known_hosts", mode="before")
+        @classmethod
+        def _absolute(cls, value: object) -> object:
+            if not isinstance(value, str | Path):
+                return value
+            return Path(value).expanduser().absolute() if str(value).strip() else None
+
+        @pydantic.field_validator("path")
+        @classmethod
+        def _sensible(cls, value: str) -> str:
+            if not value.strip() or any(ord(char) < 32 for char in value):
+                raise ValueError("name a folder")
+            return value
+
+    config: Config
+
+    def __init__(self, config: Config, context: strongroom.Context) -> None:
+        super().__init__(config, context)
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+        self._is_closed = False
+
+    def check(self) -> strongroom.StorageReport:
+        there = self._open()
+        notes: list[str] = []
+        with self._errors(""):
+            if not there.folders.has_root():
+                notes.append("The folder is not there yet; the first backup makes it.")
+            made = there.folders.make_root()
+            try:
+                proof = self._probe(there, notes)
+                space = there.remote.space(there.folders.root)
+            finally:
+                there.folders.remove_empty(made)
+        notes.append(f"Backups will be proven whole: {proof}.")
+        server = there.connection.access.login
+        return strongroom.StorageReport(
+            f"{there.folders.root} on {server} can be written ({there.connection.server_software}, "
+            f"{there.connection.cipher})",
+            free=None if space is None else space.free,
+            notes=tuple(notes),
+        )
+
+    def put(
+        self,
+        name: str,
+        reader: strongroom.Reader,
+        *,
+        begun: Callable[[strongroom.Leftover], None],
+        overwrite: bool = False,
+    ) -> strongroom.Published:
+        parts = names.parts(name)
+        there = self._open()
+        with self._errors(name):
+            there.folders.make_root()  # it stays, as the folder that a person named
+            seen = there.folders.see(parts)
+            if not overwrite and seen[-1] is not None:
+                raise _taken(name)
+        beside = [*parts[:-1], names.temporary(parts[-1])]
+        temporary, target = there.folders.path(beside), there.folders.path(parts)
+        begun(strongroom.Leftover("/".join(beside)))
+        made: _Paths = []
+        writer: Writer | None = None
+        try:
+            with self._errors(name):
+                writer = self._create(there, temporary, parts, seen, made)
+            self._copy(reader, writer, name)
+            with self._errors(name):
+                proof = there.prover.prove(temporary, writer.size, reader.sha256())
+                self._publish(there, temporary, target, name, overwrite=overwrite)
+        except BaseException:
+            self._tidy(there, writer, temporary, made)
+            raise
+        return strongroom.Published(proof)
+
+    def get(self, name: str, offset: int = 0) -> Iterator[bytes]:
+        parts = names.parts(name)
+        there = self._open()
+        with self._errors(name):
+            there.folders.file(parts, name)
+            check = self.context.cancel.raise_if_cancelled
+            yield from reading.read(there.remote, there.folders.path(parts), offset, check=check)
+
+    def list(self, prefix: str = "") -> Iterable[strongroom.StoredFile]:
+        there = self._open()
+        with self._errors(prefix):
+            found = [_stored(name, its) for name, its in there.folders.walk(prefix)]
+        return sorted(found, key=lambda file: file.name)
+
+    def stat(self, name: str) -> strongroom.StoredFile:
+        parts = names.parts(name)
+        there = self._open()
+        with self._errors(name):
+            return _stored(name, there.folders.file(parts, name))
+
+    def delete(self, name: str) -> None:
+        self._remove(names.parts(name), name)
+
+    def verify(self, name: str, size: int, sha256: str) -> str:
+        parts = names.parts(name)
+        there = self._open()
+        with self._errors(name):
+            found = there.folders.file(parts, name)
+            if found.size is not None and found.size != size:
+                raise strongroom.ChecksumMismatch(
+                    f"{name} in {there.folders.root} has {found.size} bytes instead of {size}."
+                )
+            return there.prover.prove(there.folders.path(parts), size, sha256)
+
+    def discard(self, leftover: strongroom.Leftover) -> None:
+        self._remove(names.temporary_parts(leftover.temporary_name), leftover.temporary_name)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.connection.close()
+
+    # ------------------------------------------------------------------------------------ the connection
+
+    def _open(self) -> _Opened:
+        """The connection, made when it is first needed, and anew when it was lost."""
+        with self._lock:
+            opened = self._opened
+            if self._is_closed:
+                raise strongroom.StorageError("This connection was closed.")
+        if opened is not None:
+            if opened.connection.is_alive:
+                return opened
+            opened.connection.close()
+        from strongroom.ssh import SshError
+
+        try:
+            made = self._connect()
+        except SshError as error:
+            raise strongroom.StorageError(
+                error.message, remedy=error.remedy, transient=error.transient
+            ) from error
+        return self._keep(made)
+
+    def _keep(self, made: _Opened) -> _Opened:
+        """Remember a connection, unless `close` came while it was being made."""
+        with self._lock:
+            if not self._is_closed:
+                self._opened = made
+                return made
+        made.connection.close()
+        raise strongroom.StorageError("This connection was closed.")
+
+    def _connect(self) -> _Opened:
+        from strongroom.ssh import Access, connect
+
+        config = self.config
+        access = Access(
+            host=config.host,
+            port=config.port,
+            user=config.user,
+            password=config.password.get_secret_value() if config.password else None,
+            private_key=config.private_key,
+            passphrase=config.passphrase.get_secret_value() if config.passphrase else None,
+            agent=config.agent,
+            known_hosts=config.known_hosts,
+            host_key=config.host_key,
+        )
+        connection = connect(access, self.context.cancel)
+        try:
+            remote = Remote(Session(connection, self.context.cancel))
+            folders = Folders(remote, root_of(remote, config.path))
+            prover = Prover(remote, connection, self.context, always_read=config.read_back == "always")
+        except Refused as refused:
+            connection.close()
+            raise strongroom.StorageError(
+                f"{access.server} does not tell where its login folder is: {refused.words}.",
+                remedy="Give the folder by its absolute path.",
+            ) from refused
+        except BaseException:
+            connection.close()
+            raise
+        return _Opened(connection, remote, folders, prover)
+
+    # ------------------------------------------------------------------------------------------ an upload
+
+    def _create(
+        self,
+        there: _Opened,
+        temporary: str,
+        parts: Sequence[str],
+        seen: Sequence[Attributes | None],
+        made: _Paths,
+    ) -> Writer:
+        """Open the temporary file, making its folders; `made` collects them.
+
+        Another upload may remove a folder as empty just before our file is in it: it is made anew then.
+        """
+        for attempt in range(10):
+            try:
+                there.folders.make(parts[:-1], seen[:-1], made)
+                return Writer(there.remote, temporary)
+            except Refused as refused:
+                if refused.code != Code.NO_SUCH_FILE or attempt == 9 or not there.folders.has_root():
+                    raise
+            seen = there.folders.see(parts)
+        raise AssertionError("the loop returns or raises")
+
+    def _copy(self, reader: strongroom.Reader, writer: Writer, name: str) -> None:
+        # What the reader raises is not ours to translate: the dump failed, or somebody cancelled.
+        while chunk := reader.read(writer.step):
+            self.context.cancel.raise_if_cancelled()
+            with self._errors(name):
+                writer.add(chunk)
+        with self._errors(name):
+            writer.finish()
+
+    def _publish(self, there: _Opened, temporary: str, target: str, name: str, *, overwrite: bool) -> None:
+        """Give the file its name. A cancel waits for the answer: a name that is given counts."""
+        with there.remote.session.steadfast():
+            try:
+                if not overwrite:
+                    there.remote.rename(temporary, target)
+                elif there.remote.has(protocol.POSIX_RENAME):
+                    there.remote.replace(temporary, target)
+                else:
+                    self._replace_in_steps(there, temporary, target)
+            except Refused as refused:
+                # Servers answer "failure" and no more when the name is taken.
+                if not overwrite and there.remote.look_at(target) is not None:
+                    raise _taken(name) from refused
+                raise
+
+    def _replace_in_steps(self, there: _Opened, temporary: str, target: str) -> None:
+        """Replace a file where the server cannot do it at once: for a moment there is none."""
+        try:
+            there.remote.rename(temporary, target)
+        except Refused:
+            there.remote.remove(target)
+            there.remote.rename(temporary, target)
+
+    def _tidy(self, there: _Opened, writer: Writer | None, temporary: str, made: Sequence[str]) -> None:
+        """Remove what an upload wrote, as far as that can be done in a moment; it is on record besides."""
+        with (
+            suppress(strongroom.StorageError, strongroom.Cancelled, Nonsense),
+            there.remote.session.tidying(),
+        ):
+            if writer is not None:
+                writer.abandon()
+                with suppress(Refused):
+                    there.remote.remove(temporary)
+            there.folders.remove_empty(made)
+
+    # ---------------------------------------------------------------------------------------- small parts
+
+    def _probe(self, there: _Opened, notes: list[str]) -> str:
+        """Write a small file, read it, delete it; return how it was proven."""
+        name, probe = f"strongroom-probe-{secrets.token_hex(8)}", secrets.token_bytes(4096)
+        proof = self.put(name, strongroom.BytesReader(probe), begun=lambda leftover: None).proof
+        try:
+            if b"".join(self.get(name)) != probe:
+                raise strongroom.StorageError(
+                    f"{there.folders.root} gives back other bytes than were written there.",
+                    remedy="Check the server before you trust it with a backup.",
+                )
+            try:
+                self.put(name, strongroom.BytesReader(probe), begun=lambda leftover: None, overwrite=True)
+            except strongroom.StorageError as error:
+                error.remedy = f"Replacing a file failed, which lock and proof files need. {error.remedy}"
+                raise
+        finally:
+            self.delete(name)
+        if not there.remote.has(protocol.FSYNC):
+            notes.append("The server cannot promise that a file is on its disk (fsync@openssh.com).")
+        return proof
+
+    def _remove(self, parts: Sequence[str], name: str) -> None:
+        there = self._open()
+        with self._errors(name):
+            found = there.folders.see(parts)[-1]
+            if found is None:
+                there.folders.need_root()
+                return
+            if not found.is_file:
+                raise strongroom.StorageError(f"{name} in {there.folders.root} is not a file.")
+            try:
+                there.remote.remove(there.folders.path(parts))
+            except Refused as refused:
+                if refused.code != Code.NO_SUCH_FILE:
+                    raise
+            there.folders.remove_empty(there.folders.above(parts))
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """Turn what the server refuses and the connection breaks into our errors, with what to do."""
+        from strongroom.ssh import SshError
+
+        try:
+            yield
+        except Refused as refused:
+            opened = self._opened
+            if opened is None:
+                raise strongroom.StorageError("This connection was closed.") from refused
+            raise error_of(refused, opened.remote, opened.folders.root, name) from refused
+        except SshError as error:
+            raise strongroom.StorageError(
+                error.message, remedy=error.remedy, transient=error.transient
+            ) from error
+        except Nonsense as error:
+            raise strongroom.StorageError(
+                f"{self.config.host} sent what is no SFTP: {error}.", remedy="Try again.", transient=True
+            ) from error
+
+
+class _Opened:
+    """A connection and what works over it."""
+
+    def __init__(self, connection: Connection, remote: Remote, folders: Folders, prover: Prover) -> None:
+        self.connection = connection
+        self.remote = remote
+        self.folders = folders
+        self.prover = prover
+
+
+def _taken(name: str) -> strongroom.AlreadyExists:
+    return strongroom.AlreadyExists(f"There is a file {name} already; it stays as it is.")
+
+
+def _stored(name: str, found: Attributes) -> strongroom.StoredFile:
+    return strongroom.StoredFile(name, found.size or 0, datetime.fromtimestamp(found.modified or 0, UTC))
+
+
+@strongroom.hookimpl
+def strongroom_storages() -> list[type[strongroom.Storage]]:
+    return [SftpServer]

@@ -1,0 +1,1 @@
+"""What an SFTP destination is made of: the protocol, reading, writing, folders and proofs."""

@@ -1,0 +1,74 @@
+"""Writing a remote file quickly: several requests under way, and none forgotten before the end."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import strongroom
+from plugins.storage.sftp_server import protocol as sftp
+from plugins.storage.sftp_server.remote import Remote
+
+BEHIND = 4 << 20
+"""Bytes sent whose writing the server has not confirmed. OpenSSH takes 2 MiB before it wants to have
+passed something on, so more would only lie in a buffer."""
+
+
+class Writer:
+    """A new remote file (0600) that grows chunk by chunk. `Refused` is what it raises."""
+
+    def __init__(self, remote: Remote, path: str) -> None:
+        self._remote = remote
+        self._path = path
+        flags = sftp.FLAG_WRITE | sftp.FLAG_CREATE | sftp.FLAG_EXCLUSIVE
+        self._handle = remote.open(path, flags, 0o600)
+        self._is_open = True
+        self._under_way: deque[tuple[int, int]] = deque()  # number and length of a request
+        self._behind = 0
+        self.size = 0
+
+    @property
+    def step(self) -> int:
+        """The bytes that one request carries at most; chunks of this size are sent without being copied."""
+        return self._remote.sizes.write
+
+    def add(self, chunk: bytes) -> None:
+        """Append all of `chunk`. Raises what the server said to an earlier one."""
+        step = self.step
+        for at in range(0, len(chunk), step):
+            part = chunk[at : at + step]
+            while self._behind + len(part) > BEHIND or (self._under_way and self._remote.session.has_news):
+                self._settle()
+            head = self._handle + sftp.long(self.size) + sftp.number(len(part))
+            self._under_way.append((self._remote.session.send(sftp.WRITE, head, part), len(part)))
+            self._behind += len(part)
+            self.size += len(part)
+
+    def _settle(self) -> None:
+        """Wait for the answer to the oldest request."""
+        number, length = self._under_way.popleft()
+        self._behind -= length
+        self._remote.session.answer(number)
+
+    def finish(self) -> None:
+        """Return when the server has all of it, on its disk where it can promise that.
+
+        Raises `ChecksumMismatch` when it has another number of bytes than were sent.
+        """
+        while self._under_way:
+            self._settle()
+        if self._remote.has(sftp.FSYNC):
+            self._remote.sync(self._handle)
+        there = self._remote.size_of(self._handle)
+        self._is_open = False
+        self._remote.close(self._handle)
+        if there is not None and there != self.size:
+            raise strongroom.ChecksumMismatch(f"{self._path} has {there} bytes instead of {self.size}.")
+
+    def abandon(self) -> None:
+        """Let go of the file without waiting for anything."""
+        for number, _ in self._under_way:
+            self._remote.session.forget(number)
+        self._under_way.clear()
+        if self._is_open:
+            self._is_open = False
+            self._remote.close_later(self._handle)
