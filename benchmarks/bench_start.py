@@ -7,7 +7,6 @@ this process: from its start to its stored status, encrypted, to a local folder 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sqlite3
 import statistics
@@ -18,11 +17,12 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from engine.home import Home
-from engine.records import Job, JobDestination
-from engine.secrets import VaultSecrets
-from engine.workspace import Workspace
+import jobs
+import measuring
+
+WANTED = {"version": 0.25, "job": 0.5}  # seconds
 
 
 def timed(work: Callable[[], object], times: int) -> list[float]:
@@ -52,48 +52,37 @@ def make_database(path: Path, size: int) -> None:
                 database.executemany("INSERT INTO notes (text) VALUES (?)", [("a note " * 10,)] * 50)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("--times", type=int, default=15)
-    times = arguments.parse_args().times
-
+def measure(chosen: argparse.Namespace) -> dict[str, Any]:
+    times = chosen.times
     command = shutil.which("strongroom", path=str(Path(sys.executable).parent))
     argv = [command] if command else [sys.executable, "-m", "engine.cli.main"]
     taken = timed(lambda: subprocess.run([*argv, "--version"], check=True, stdout=subprocess.DEVNULL), times)
-    report("strongroom --version", taken, 0.25)
+    report("strongroom --version", taken, WANTED["version"])
     bare = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), times)
     report("  of which the bare interpreter", bare)
 
-    with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="sr-bench-", dir=chosen.folder) as name:
         folder = Path(name)
-        make_database(folder / "notes.sqlite", 100_000)
-        home = Home(folder / "home").make()
-        with Workspace.open(home, secrets=VaultSecrets(home.vault, "a benchmark's")) as workspace:
-            workspace.keys.new("default")
-            source = workspace.endpoints.save(
-                "source", "notes", "sqlite", {"path": str(folder / "notes.sqlite")}
-            )
-            place = workspace.endpoints.save("destination", "vault", "local", {"path": str(folder / "vault")})
-            job = workspace.jobs.save(
-                Job(
-                    id="",
-                    name="notes",
-                    source_id=source.id,
-                    source_name=source.name,
-                    destinations=(JobDestination(place.id, place.name, 0, {"mode": "simple", "keep": 3}),),
-                )
-            )
-
-            def run() -> None:
-                ended = workspace.wait(workspace.run_job(job.id))
-                if ended.status != "Success":
-                    raise SystemExit(f"The job ended as {ended.status}: {ended.error}")
-
-            report("a job of a 100 KB SQLite file", timed(run, times), 0.5)
-    print(f"processors: {os.cpu_count()}, load at the end: {os.getloadavg()[0]:.1f}")
+        make_database(folder / "notes.sqlite", round(chosen.size * 1000))
+        with jobs.installation(folder) as workspace:
+            path = {"path": str(folder / "notes.sqlite")}
+            source = workspace.endpoints.save("source", "notes", "sqlite", path)
+            place = jobs.destination(workspace, "vault", "local", {"path": str(folder / "vault")})
+            keeping = {"mode": "simple", "keep": 3}
+            job = jobs.job(workspace, "notes", source, [place], retention=keeping)
+            ran = timed(lambda: jobs.run(workspace, job), times)
+            report(f"a job of a {chosen.size:g} KB SQLite file", ran, WANTED["job"])
+    return {
+        "seconds": {"version": taken, "bare interpreter": bare, "job": ran},
+        "wanted": {"at most": WANTED},
+    }
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--times", type=int, default=15)
+    parser.add_argument("--size", type=float, default=100, help="KB of the file (default: %(default)g)")
+    measuring.common(parser)
+    measuring.main(measure, parser)

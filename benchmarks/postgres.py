@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 USER = "bench"
+GB_OF_SCALE_1 = 0.87
+"""About so many GB has `pg_dump -Fc -Z0` of the tables with scale 1."""
 
 # Of each row kind a table: short text, numbers, JSON, long text, and bytes that do not compress.
-# With scale 1 the dump has some 0.9 GB.
 TABLES = """
 SELECT setseed(0.42);
 CREATE TABLE customers AS SELECT i AS id, 'Customer ' || md5(i::text) AS name,
@@ -109,14 +110,6 @@ class Postgres:
     def address(self) -> list[str]:
         """The options by which the client tools find the server."""
         return ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
-
-    def processor_seconds(self) -> float:
-        """Processor time of the server and its ended connections so far; 0 where the system tells none."""
-        stat = Path(f"/proc/{self._server.pid}/stat") if self._server is not None else Path()
-        if not stat.is_file():
-            return 0.0
-        fields = stat.read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime, cstime
 
     def fill(self, database: str, scale: float) -> None:
         """Make a database with the mixed tables."""

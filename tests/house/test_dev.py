@@ -73,6 +73,12 @@ def test_an_unknown_benchmark_is_refused_with_the_names_of_all() -> None:
     assert "faults" in done.stderr
 
 
+def test_a_benchmark_gets_the_options_that_follow_its_name(dev: ModuleType) -> None:
+    assert dev.split_at_options(["s3", "sftp"]) == (["s3", "sftp"], [])
+    assert dev.split_at_options(["s3", "--size", "2"]) == (["s3"], ["--size", "2"])
+    assert dev.split_at_options(["faults", "--", "-k", "cut"]) == (["faults"], ["-k", "cut"])
+
+
 def test_an_old_python_is_named(
     dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
