@@ -69,6 +69,7 @@ class S3Server:
         self._prefix = list(prefix)
         self._master, self._volume, self._filer, self.port = _free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
+        self._kept: Any = None
         self.users = self.folder / "s3.json"
         """The file of who is let in."""
         self.users.write_text(json.dumps({"identities": _identities()}), encoding="utf-8")
@@ -160,12 +161,22 @@ class S3Server:
     def close(self) -> None:
         """End the server and remove all that it had, but for a data folder that it was given."""
         self.stop()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         shutil.rmtree(self.folder, ignore_errors=True)
         for port in (self._master, self._volume, self._filer, self.port):
             for path in Path("/tmp").glob(f"seaweedfs-*-{port + _GRPC}.sock"):
                 path.unlink(missing_ok=True)
 
     # --------------------------------------------------------------------------- asking directly
+
+    @property
+    def api(self) -> Any:
+        """The plain boto3 client by which all below is asked."""
+        if self._kept is None:
+            self._kept = self.client()
+        return self._kept
 
     def client(
         self, *, timeout: float = 30, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY
@@ -194,38 +205,34 @@ class S3Server:
     def make_bucket(self, name: str = "", *, versioned: bool = False, locked: bool = False) -> str:
         """Make a bucket and return its name; `locked` allows object locks, which needs versions."""
         name = name or f"test-{secrets.token_hex(6)}"
-        with closing(self.client()) as client:
-            client.create_bucket(Bucket=name, **({"ObjectLockEnabledForBucket": True} if locked else {}))
-            if versioned:
-                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        self.api.create_bucket(Bucket=name, **({"ObjectLockEnabledForBucket": True} if locked else {}))
+        if versioned:
+            self.api.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
     def remove_bucket(self, name: str) -> None:
         """Remove a bucket with all that is in it, if the server lets us."""
-        with closing(self.client()) as client, suppress(Exception):
-            client.delete_bucket(Bucket=name)
+        with suppress(Exception):
+            self.api.delete_bucket(Bucket=name)
 
     def objects(self, bucket: str) -> dict[str, int]:
         """Every object's key and size."""
-        with closing(self.client()) as client:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-            return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+        pages = self.api.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
     def versions(self, bucket: str) -> list[tuple[str, str]]:
         """Key and version ID of every version and delete marker."""
-        with closing(self.client()) as client:
-            pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket)
-            return [
-                (item["Key"], item["VersionId"])
-                for page in pages
-                for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            ]
+        pages = self.api.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        return [
+            (item["Key"], item["VersionId"])
+            for page in pages
+            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        ]
 
     def unfinished(self, bucket: str) -> set[tuple[str, str]]:
         """Key and upload ID of every multipart upload under way."""
-        with closing(self.client()) as client:
-            pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
-            return {(item["Key"], item["UploadId"]) for page in pages for item in page.get("Uploads", [])}
+        pages = self.api.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+        return {(item["Key"], item["UploadId"]) for page in pages for item in page.get("Uploads", [])}
 
     def everything(self, bucket: str) -> set[str]:
         """Every key, and every upload under way with its ID."""
@@ -233,14 +240,11 @@ class S3Server:
         return set(self.objects(bucket)) | under_way
 
     def read(self, bucket: str, key: str) -> bytes:
-        with closing(self.client()) as client:
-            body = client.get_object(Bucket=bucket, Key=key)["Body"]
-            with closing(body):
-                return bytes(body.read())
+        with closing(self.api.get_object(Bucket=bucket, Key=key)["Body"]) as body:
+            return bytes(body.read())
 
     def write(self, bucket: str, key: str, data: bytes) -> None:
-        with closing(self.client()) as client:
-            client.put_object(Bucket=bucket, Key=key, Body=data)
+        self.api.put_object(Bucket=bucket, Key=key, Body=data)
 
     def flip(self, bucket: str, key: str) -> None:
         """Change one bit in the middle of an object, by the only way that there is: a new object."""
