@@ -121,17 +121,18 @@ class Endpoints:
             self._secrets.delete(_secret_key(endpoint, field))
         return endpoint
 
-    def config(self, endpoint: Endpoint) -> AdapterConfig:
+    def config(self, endpoint: Endpoint, cancel: CancelToken | None = None) -> AdapterConfig:
         """The configuration with its secrets joined. Raises `SecretsError` and `ConfigError`."""
         secrets = {}
         for field in endpoint.secret_names:
             try:
-                secrets[field] = self._secrets.get(_secret_key(endpoint, field))
+                secrets[field] = self._secret(endpoint, field, cancel)
             except SecretMissing as error:
                 raise SecretMissing(
                     f"The {field.replace('_', ' ')} of the {endpoint.kind} {endpoint.name!r} is not in "
-                    "the keyring (any more).",
-                    remedy=f"Enter it again: edit the {endpoint.kind}, or apply its configuration file.",
+                    f"{self._secrets.title} (any more).",
+                    remedy=f"Enter it again: edit the {endpoint.kind}, or apply its configuration file. "
+                    f"{self._secrets.elsewhere()}".strip(),
                 ) from error
         try:
             return build(self._class(endpoint.kind, endpoint.adapter).Config, endpoint.config, secrets)
@@ -141,7 +142,12 @@ class Endpoints:
 
     def secrets(self, endpoint: Endpoint) -> list[str]:
         """The values of its secrets, for the log to blot out."""
-        return [self._secrets.get(_secret_key(endpoint, field)) for field in endpoint.secret_names]
+        return [self._secret(endpoint, field) for field in endpoint.secret_names]
+
+    def _secret(self, endpoint: Endpoint, field: str, cancel: CancelToken | None = None) -> str:
+        """One of its secrets; a cancel ends the wait for a keyring that asks its person."""
+        secrets = self._secrets if cancel is None else self._secrets.until(cancel)
+        return secrets.get(_secret_key(endpoint, field))
 
     # -- opened --------------------------------------------------------------------------------------
 
@@ -157,7 +163,7 @@ class Endpoints:
         """The source's adapter, ready to work; closed at the end of the block."""
         adapter = self._registry().source(endpoint.adapter)
         context = self._context(cancel, log, owner, endpoint.host)
-        with _closing(adapter(self.config(endpoint), context)) as source:
+        with _closing(adapter(self.config(endpoint, cancel), context)) as source:
             yield source
 
     @contextmanager
@@ -174,30 +180,34 @@ class Endpoints:
 
         `alive` is called with each sign of life: when the adapter gives one, and when it answers.
         """
-        opener = self.storage_opener(endpoint, owner=owner)
+        opener = self.storage_opener(endpoint, cancel=cancel, owner=owner)
         with opener.open(cancel=cancel, log=log, alive=alive) as storage:
             yield storage
 
-    def storage_opener(self, endpoint: Endpoint, *, owner: str = "adhoc") -> StorageOpener:
+    def storage_opener(
+        self, endpoint: Endpoint, *, cancel: CancelToken | None = None, owner: str = "adhoc"
+    ) -> StorageOpener:
         """What opens that destination again and again, without asking for its secrets again.
 
         Raises what keeps it from being opened: `PluginError`, `SecretsError`, `ConfigError`.
         """
         adapter = self._registry().storage(endpoint.adapter)
-        return StorageOpener(adapter, self.config(endpoint), partial(self._context, owner=owner))
+        return StorageOpener(adapter, self.config(endpoint, cancel), partial(self._context, owner=owner))
 
     @contextmanager
     def open_notifier(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Iterator[Notifier]:
         """The notifier's adapter; closed at the end of the block."""
         adapter = self._registry().notifier(endpoint.adapter)
-        with _closing(adapter(self.config(endpoint), self._context(cancel, no_log, "adhoc"))) as notifier:
+        context = self._context(cancel, no_log, "adhoc")
+        with _closing(adapter(self.config(endpoint, cancel), context)) as notifier:
             yield notifier
 
     # -- tested --------------------------------------------------------------------------------------
 
     def check(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Report:
         """Test a saved endpoint for real."""
-        return self._check(endpoint.kind, endpoint.adapter, self.config(endpoint), endpoint.host, cancel)
+        config = self.config(endpoint, cancel)
+        return self._check(endpoint.kind, endpoint.adapter, config, endpoint.host, cancel)
 
     def check_values(
         self,
@@ -210,7 +220,7 @@ class Endpoints:
         cancel: CancelToken | None = None,
     ) -> Report:
         """Test what stands in a form, before it is saved; `id` names the endpoint whose secrets it keeps."""
-        config = build(self._class(kind, adapter).Config, self._complete(kind, adapter, values, id))
+        config = build(self._class(kind, adapter).Config, self._complete(kind, adapter, values, id, cancel))
         return self._check(kind, adapter, config, host, cancel)
 
     def _check(
@@ -228,7 +238,12 @@ class Endpoints:
         return self._registry().adapter(kind, adapter)
 
     def _complete(
-        self, kind: KindName, adapter: str, values: Mapping[str, Any], id: str | None
+        self,
+        kind: KindName,
+        adapter: str,
+        values: Mapping[str, Any],
+        id: str | None,
+        cancel: CancelToken | None = None,
     ) -> dict[str, Any]:
         """Fill in the secrets that a form or a file left out with those that are stored."""
         complete = {key: value for key, value in values.items() if value is not None}
@@ -239,7 +254,7 @@ class Endpoints:
             return complete
         for field in secret_fields(self._class(kind, adapter).Config):
             if field not in values and field in stored.secret_names:
-                complete[field] = self._secrets.get(_secret_key(stored, field))
+                complete[field] = self._secret(stored, field, cancel)
         return complete
 
     def _context(

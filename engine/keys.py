@@ -55,6 +55,8 @@ class Keys:
         self._secrets = secrets
         self._lock = threading.Lock()
         self._signer: Signer | None = None
+        self.replaced_signer = ""
+        """The public half of a signing key that `signer` found lost and replaced, hex."""
 
     # -- age keys ------------------------------------------------------------------------------------
 
@@ -85,6 +87,28 @@ class Keys:
         self._refuse_name(name)
         identity = pyrage.x25519.Identity.generate()
         return self._keep(name, str(identity.to_public()), str(identity))
+
+    def loss(self, key: Key) -> SecretMissing | None:
+        """What to tell people when a key's secret half was here and is gone; None when all is well.
+
+        It is well, too, where the public half alone was ever here: such a machine backs up, and does not
+        restore. Raises `SecretsError` when the keyring cannot be asked.
+        """
+        if not key.has_identity or self._secrets.find(_secret(key.recipient)) is not None:
+            return None
+        what = f"The secret half of the key {key.name!r} is not in {self._secrets.title} (any more)"
+        if key.exported_at is not None:
+            message = f"{what}: this machine cannot restore what is encrypted to it."
+            remedy = "Import it from its exported file: `strongroom keys import FILE`."
+        else:
+            message = (
+                f"{what}, and it was never exported: nobody may be able to restore what is encrypted to it."
+            )
+            remedy = (
+                "Bring the keyring back from a copy, if there is one. Else make another key, "
+                "`strongroom keys new NAME`, let the jobs use it, and export it."
+            )
+        return SecretMissing(message, remedy=f"{remedy} {self._secrets.elsewhere()}".strip())
 
     def identities(self, recipients: Collection[str] | None = None) -> Identities:
         """The secret halves ("AGE-SECRET-KEY-1..."), of these recipients alone when they are given.
@@ -192,6 +216,7 @@ class Keys:
             return Signer.from_text(secret)
         self._store.signers.add(public_key, "this installation, with a key that its keyring has lost")
         self._store.settings.delete(PUBLIC_SIGNING_KEY)
+        self.replaced_signer = public_key
         return None
 
     def _make_signer(self) -> Signer:

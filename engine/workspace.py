@@ -34,7 +34,7 @@ from engine.restore import RestoreRequest
 from engine.retaining import Retained, retain_at
 from engine.retention import parse_retention
 from engine.scheduler import VERIFY_NAME, Scheduler
-from engine.secrets import SecretStore, open_secrets
+from engine.secrets import RememberedSecrets, SecretStore, open_secrets
 from engine.services import Services
 from engine.store.database import Store
 from engine.unfinished import drop_after_crash
@@ -223,7 +223,7 @@ class Workspace:
 
     def _perform(self, execution_id: str, cancel: CancelToken) -> None:
         execution = self.store.executions.get(execution_id)
-        services = self._services()
+        services = self._services(cancel)
         if execution.kind == "run":
             run(services, execution_id, cancel)
             return
@@ -241,15 +241,23 @@ class Workspace:
             labels={"backups": None, "level": "checksum", "title": VERIFY_NAME},
         )
 
-    def _services(self) -> Services:
+    def _services(self, cancel: CancelToken | None = None) -> Services:
+        """The parts for one piece of work; each secret that it reads stays at hand until it has ended.
+
+        A cancel ends the work's wait for a keyring. People are told whatever happened, so that the notifiers'
+        secrets are read without it.
+        """
         from engine.notify import notify_of, notify_of_retention
 
+        secrets = RememberedSecrets(self.secrets if cancel is None else self.secrets.until(cancel))
+        endpoints = Endpoints(self.home, self.store, secrets, lambda: self.registry)
+        keys = Keys(self.store, secrets)
         return Services(
             home=self.home,
             store=self.store,
-            endpoints=self.endpoints,
-            keys=self.keys,
-            catalogue=self.catalogue,
+            endpoints=endpoints,
+            keys=keys,
+            catalogue=Catalogue(self.store, endpoints, keys, clock=self.clock),
             emit=self.events.emit,
             notify=partial(notify_of, self.store, self.endpoints),
             notify_retention=partial(notify_of_retention, self.store, self.endpoints),

@@ -13,7 +13,7 @@ from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import moment
 from engine.clock import iso
-from engine.errors import UsageError
+from engine.errors import SecretMissing, SecretsError, UsageError
 from engine.records import Key
 
 
@@ -46,11 +46,19 @@ def list_(out: Output) -> None:
     with workspace(out) as opened:
         keys = opened.keys.list()
         signers = opened.store.signers.list()
-    out.document([_document(key) for key in keys])
+        losses: dict[str, SecretMissing | None] = {}
+        try:
+            losses = {key.id: opened.keys.loss(key) for key in keys}
+        except SecretsError as error:  # the list itself needs no secret
+            out.warn(f"whether the secret halves are still there is unknown. {error} {error.remedy}")
+    out.document([{**_document(key), "lost": losses[key.id] is not None if losses else None} for key in keys])
+    for loss in losses.values():
+        if loss is not None:
+            out.warn(f"{loss} {loss.remedy}")
     rows = [
         [
             key.name,
-            "restores and encrypts" if key.has_identity else "encrypts only",
+            _what_it_can(key, lost=losses.get(key.id) is not None),
             moment(key.created_at),
             "never" if key.exported_at is None else moment(key.exported_at),
             key.recipient,
@@ -133,6 +141,12 @@ def trust(out: Output, public_key: str, name: str) -> None:
         signer = opened.keys.trust(public_key, name)
     out.document({"trusted": signer.public_key, "name": signer.name})
     out.line(f"✓ Trusted from now on: {signer.name}, {signer.public_key}", color="green")
+
+
+def _what_it_can(key: Key, *, lost: bool) -> str:
+    if lost:
+        return "encrypts; its secret half is lost"
+    return "restores and encrypts" if key.has_identity else "encrypts only"
 
 
 def _document(key: Key) -> dict[str, Any]:

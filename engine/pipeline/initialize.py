@@ -25,7 +25,7 @@ def initialize(ctx: RunnerContext) -> None:
     if job.encryption != "none":
         ctx.recipients = (services.keys.recipient(job.encryption),)
         ctx.key_names = (job.encryption,)
-    services.keys.signer()  # a keyring that is locked is told now, not when the dump is done
+    _look_at_keys(ctx)
     make_spool_folder(services.home.spool, allow_tmpfs=services.home.spool_in_memory)
 
     ctx.source_endpoint = services.endpoints.get("source", job.source_id)
@@ -72,6 +72,22 @@ def initialize(ctx: RunnerContext) -> None:
         f"{ctx.compression.describe()}.",
         type=LogType.SECURITY if ctx.recipients else LogType.GENERAL,
     )
+
+
+def _look_at_keys(ctx: RunnerContext) -> None:
+    """Ask for the signing key: a keyring that is locked is told now, not when the dump is done. Warn of keys
+    that the keyring has lost; a backup can still be made, for it needs their public halves alone."""
+    keys, log = ctx.services.keys, ctx.recorder.log
+    keys.signer()
+    if keys.replaced_signer:
+        log(
+            "The signing key was gone, and a new one was made.",
+            LogLevel.WARNING,
+            LogType.SECURITY,
+            f"What {keys.replaced_signer} has signed still counts here.",
+        )
+    if ctx.recipients and (loss := keys.loss(keys.get(ctx.job.encryption))) is not None:
+        log(str(loss), LogLevel.WARNING, LogType.SECURITY, loss.remedy)
 
 
 def _check_room(ctx: RunnerContext) -> None:

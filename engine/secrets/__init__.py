@@ -14,9 +14,17 @@ from engine.errors import ConfigError, SecretsError
 from engine.home import Home
 from engine.secrets.base import ScopedSecrets, SecretStore
 from engine.secrets.keyring import KeyringSecrets
+from engine.secrets.remembered import RememberedSecrets
 from engine.secrets.vault import VaultSecrets
 
-__all__ = ["KeyringSecrets", "ScopedSecrets", "SecretStore", "VaultSecrets", "open_secrets"]
+__all__ = [
+    "KeyringSecrets",
+    "RememberedSecrets",
+    "ScopedSecrets",
+    "SecretStore",
+    "VaultSecrets",
+    "open_secrets",
+]
 
 VAULT = "STRONGROOM_VAULT"
 PASSPHRASE = "STRONGROOM_VAULT_PASSPHRASE"  # noqa: S105 - the variable's name
@@ -33,7 +41,7 @@ def open_secrets(home: Home, environ: Mapping[str, str] | None = None) -> Secret
     environ = os.environ if environ is None else environ
     choice = environ.get(VAULT, "").strip().lower()
     if choice in ("", "keyring"):
-        return KeyringSecrets()
+        return KeyringSecrets(home.vault)
     if choice != "file":
         raise ConfigError(
             f"{VAULT} is neither keyring nor file",

@@ -43,6 +43,10 @@ class SecretStore(ABC):
         """This store, whose calls end with `Cancelled` once that token is cancelled while they wait."""
         return self
 
+    def elsewhere(self) -> str:
+        """In what other store a secret that is missing here may lie, and how that one is chosen, in words."""
+        return ""
+
     def find(self, key: str) -> str | None:
         """The secret, or None when there is none of that key."""
         try:
@@ -81,6 +85,9 @@ class ScopedSecrets(SecretStore):
     def look(self) -> str:
         return self._inner.look()
 
+    def elsewhere(self) -> str:
+        return self._inner.elsewhere()
+
     def until(self, cancel: CancelToken) -> SecretStore:
         return ScopedSecrets(self._inner.until(cancel), self._prefix)
 
@@ -96,10 +103,7 @@ def checked_key(key: str) -> str:
 
 
 def missing(title: str, key: str, elsewhere: str = "") -> SecretMissing:
-    """The error for a key that a store does not hold. The key is no secret: it names a field.
-
-    `elsewhere` says in what other store it may lie, and how that one is chosen.
-    """
+    """The error for a key that a store does not hold. The key is no secret: it names a field."""
     remedy = "It may have been deleted, or belong to another user or installation; enter it again."
     return SecretMissing(
         f"{title[:1].upper()}{title[1:]} holds no secret named {key}.",

@@ -11,6 +11,7 @@ import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.cancellation import CancelToken
@@ -32,13 +33,13 @@ PATIENCE = 60.0
 class KeyringSecrets(SecretStore):
     """Secrets under the service name `strongroom`. Safe to use from several threads.
 
-    `elsewhere` is asked what to add to the remedy of a missing secret.
+    `vault` is where a vault file would lie, had that been chosen instead.
     """
 
     title = "the OS keyring"
 
-    def __init__(self, elsewhere: Callable[[], str] = str) -> None:
-        self._elsewhere = elsewhere
+    def __init__(self, vault: Path | None = None) -> None:
+        self._vault = vault
         self._door = _Door()
         self._cancel = CancelToken()
 
@@ -46,15 +47,20 @@ class KeyringSecrets(SecretStore):
         return "KeyringSecrets()"
 
     def until(self, cancel: CancelToken) -> SecretStore:
-        other = KeyringSecrets(self._elsewhere)
+        other = KeyringSecrets(self._vault)
         other._door, other._cancel = self._door, cancel
         return other
+
+    def elsewhere(self) -> str:
+        if self._vault is None or not self._vault.exists():
+            return ""
+        return "There is a vault file, too: if it lies in that, set STRONGROOM_VAULT=file."
 
     def get(self, key: str) -> str:
         checked_key(key)
         secret = self._ask(f"read {key} from it", lambda backend: backend.get_password(SERVICE, key))
         if secret is None:
-            raise missing(self.title, key, self._elsewhere())
+            raise missing(self.title, key, self.elsewhere())
         return secret
 
     def set(self, key: str, secret: str) -> None:

@@ -40,5 +40,8 @@ class RememberedSecrets(SecretStore):
     def look(self) -> str:
         return self._inner.look()
 
+    def elsewhere(self) -> str:
+        return self._inner.elsewhere()
+
     def until(self, cancel: CancelToken) -> SecretStore:
         return RememberedSecrets(self._inner.until(cancel), self._known)

@@ -51,11 +51,14 @@ class VaultSecrets(SecretStore):
     def __repr__(self) -> str:
         return f"VaultSecrets({str(self._path)!r})"
 
+    def elsewhere(self) -> str:
+        return "If it lies in the OS keyring, unset STRONGROOM_VAULT."
+
     def get(self, key: str) -> str:
         with self._lock:
             found = self._load().get(checked_key(key))
         if found is None:
-            raise missing(self.title, key)
+            raise missing(self.title, key, self.elsewhere())
         return found
 
     def set(self, key: str, secret: str) -> None:
@@ -72,6 +75,13 @@ class VaultSecrets(SecretStore):
         with self._changing(always=True):
             pass
         return f"the vault file {self._path}"
+
+    def look(self) -> str:
+        """Open the vault if it is there, and write nothing."""
+        with self._lock:
+            self._load()
+        there = "" if self._path.exists() else ", which the first secret makes"
+        return f"the vault file {self._path}{there}"
 
     @contextmanager
     def _changing(self, *, always: bool = False) -> Iterator[dict[str, str]]:

@@ -31,7 +31,8 @@ def tried(call):
 TURNS = """
 store.set("key", "hidden-word")
 print("kept")
-while input() != "end":
+while (word := input()) != "end":
+    keyring.PATIENCE = float(word or 60)
     print(tried(lambda: store.get("key")))
 """
 GOT = "did: hidden-word"
@@ -119,14 +120,14 @@ def test_one_refusal_counts_for_a_moment_and_then_the_person_is_asked_again(desk
 
 def test_a_prompt_that_nobody_answers_is_not_waited_for_without_an_end(desktop: Session) -> None:
     with (
-        desktop.dialogue(START + "keyring.PATIENCE = 0.5\n" + TURNS) as process,
+        desktop.dialogue(START + TURNS) as process,
         prompter(desktop.address, silent=True) as person,
     ):
         assert process.hear() == "kept"
         desktop.lock()
-        process.say()
+        process.say("2")
         line = process.hear()
-        assert line.startswith("KeyringLocked: The keyring has not answered for 0.5 s"), line
+        assert line.startswith("KeyringLocked: The keyring has not answered for 2 s"), line
         assert "waits for its password" in line and "Unlock it" in line
         assert person.prompts == 1
         desktop.unlock()
@@ -157,10 +158,10 @@ def test_a_cancel_ends_the_wait_for_a_prompt(desktop: Session) -> None:
 
 
 def test_a_keyring_that_hangs_is_not_waited_for_without_an_end(desktop: Session) -> None:
-    with desktop.dialogue(START + "keyring.PATIENCE = 0.5\n" + TURNS) as process:
+    with desktop.dialogue(START + TURNS) as process:
         assert process.hear() == "kept"
         with desktop.held():
-            process.say()
+            process.say("0.5")
             assert process.hear().startswith("KeyringLocked: The keyring has not answered")
         process.say()
         assert process.hear() == GOT
