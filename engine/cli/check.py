@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,28 +11,92 @@ from engine.cli.following import cancellable
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import size
+from engine.errors import NeedsTrust
+from engine.records import Endpoint
 from engine.registry import KindName
 from engine.values import SourceReport, StorageReport
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["source", "destination", "notifier"]))
 @click.argument("name")
+@click.option(
+    "--trust",
+    metavar="VALUE",
+    help="Confirm the server's identity, if it shows exactly this one: e.g. 'ssh-ed25519 SHA256:...'.",
+)
 @with_output
-def command(out: Output, kind: KindName, name: str) -> None:
+def command(out: Output, kind: KindName, name: str, trust: str | None) -> None:
     """Test the source, destination or notifier NAME for real.
 
     A source is connected to and looked at for all that a dump needs; to a destination a small file is
     written, read back and deleted; by a notifier a test message is sent.
+
+    A server that nobody has confirmed yet is not talked to: its identity is shown. Compare it with what
+    whoever runs the server says, and give it by --trust; it is then kept in the configuration.
     """
     with workspace(out) as opened:
         endpoint = opened.endpoints.get(kind, name)
-        report = cancellable(lambda token: opened.endpoints.check(endpoint, cancel=token))
+        trusted: str | None = None
+        try:
+            report = _check(opened, endpoint)
+        except NeedsTrust as question:
+            endpoint = _confirmed(opened, endpoint, question, trust)
+            trusted = question.value
+            report = _check(opened, endpoint)
     lines, details = _told(report)
-    out.document({"kind": kind, "name": endpoint.name, "adapter": endpoint.adapter, "ok": True, **details})
+    out.document(
+        {
+            "kind": kind,
+            "name": endpoint.name,
+            "adapter": endpoint.adapter,
+            "ok": True,
+            "trusted": trusted,
+            **details,
+        }
+    )
+    if trusted is not None:
+        out.line(f"{trusted} is trusted from now on.")
+    elif trust is not None:
+        out.line("There was nothing to confirm: the server is known already.")
     out.line(f"✓ The {kind} {endpoint.name} works.", bold=True, color="green")
     for line in lines:
         out.line(f"  {line}")
+
+
+def _check(opened: Workspace, endpoint: Endpoint) -> SourceReport | StorageReport | str:
+    return cancellable(lambda token: opened.endpoints.check(endpoint, cancel=token))
+
+
+def _confirmed(opened: Workspace, endpoint: Endpoint, question: NeedsTrust, trust: str | None) -> Endpoint:
+    """The endpoint with the server's identity kept, when it is the one that was given by --trust.
+
+    Raises `NeedsTrust` with the command that would confirm it, or with both when they differ.
+    """
+    if trust is None:
+        confirm = ["strongroom", "check", endpoint.kind, endpoint.name, "--trust", question.value]
+        raise NeedsTrust(
+            question.message,
+            field=question.field,
+            value=question.value,
+            remedy=f"{question.remedy} To confirm it: {shlex.join(confirm)}".strip(),
+        ) from question
+    if " ".join(trust.split()).rstrip("=") != question.value:
+        raise NeedsTrust(
+            f"REFUSED: the server shows {question.value}, and not {trust}, which you were told. "
+            "Nothing was stored.",
+            field=question.field,
+            value=question.value,
+            remedy="Do not go on before whoever runs the server has explained that: somebody else may be "
+            "answering in its place.",
+        ) from question
+    values = {**endpoint.config, question.field: question.value}
+    return opened.endpoints.save(
+        endpoint.kind, endpoint.name, endpoint.adapter, values, id=endpoint.id, host=endpoint.host
+    )
 
 
 def _told(report: SourceReport | StorageReport | str) -> tuple[list[str], dict[str, Any]]:

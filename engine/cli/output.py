@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO
 import click
 
 from engine.cli.words import safe
-from engine.errors import Cancelled, ConfigError, StrongroomError
+from engine.errors import Cancelled, ConfigError, NeedsTrust, StrongroomError
 from engine.events import Status
 
 P = ParamSpec("P")
@@ -132,6 +132,8 @@ def describe_error(error: BaseException) -> dict[str, Any]:
         told: dict[str, Any] = {"kind": error.kind, "message": str(error), "remedy": error.remedy}
         if isinstance(error, ConfigError):
             told |= {"file": error.file, "line": error.line, "field": error.field}
+        if isinstance(error, NeedsTrust):
+            told |= {"field": error.field, "value": error.value}
         return told
     if isinstance(error, Cancelled | KeyboardInterrupt | click.Abort):
         return {"kind": "Cancelled", "message": str(error) or "cancelled", "remedy": ""}

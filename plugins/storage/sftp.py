@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pydantic
 
@@ -20,18 +20,10 @@ import strongroom
 from plugins.storage import names
 from plugins.storage.sftp_server import protocol, reading
 from plugins.storage.sftp_server.failures import error_of
-from plugins.storage.sftp_server.folders import Folders, root_of
-from plugins.storage.sftp_server.proof import Prover
+from plugins.storage.sftp_server.opening import Opened, opened, storage_error
 from plugins.storage.sftp_server.protocol import Attributes, Code, Nonsense, Refused
-from plugins.storage.sftp_server.remote import Remote
-from plugins.storage.sftp_server.session import Session
+from plugins.storage.sftp_server.publishing import Upload
 from plugins.storage.sftp_server.writing import Writer
-
-if TYPE_CHECKING:
-    from strongroom.ssh import Connection
-
-
-_Paths = list[str]
 
 
 class SftpServer(strongroom.Storage):
@@ -129,12 +121,12 @@ class SftpServer(strongroom.Storage):
     def __init__(self, config: Config, context: strongroom.Context) -> None:
         super().__init__(config, context)
         self._lock = threading.Lock()
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._is_closed = False
 
     def check(self) -> strongroom.StorageReport:
         there = self._open()
-        notes: list[str] = []
+        notes = []
         with self._errors(""):
             if not there.folders.has_root():
                 notes.append("The folder is not there yet; the first backup makes it.")
@@ -168,20 +160,19 @@ class SftpServer(strongroom.Storage):
             seen = there.folders.see(parts)
             if not overwrite and seen[-1] is not None:
                 raise _taken(name)
-        beside = [*parts[:-1], names.temporary(parts[-1])]
-        temporary, target = there.folders.path(beside), there.folders.path(parts)
-        begun(strongroom.Leftover("/".join(beside)))
-        made: _Paths = []
-        writer: Writer | None = None
+        beside = names.temporary(parts[-1])
+        begun(strongroom.Leftover("/".join([*parts[:-1], beside])))
+        upload = Upload(there, parts, beside)
         try:
             with self._errors(name):
-                writer = self._create(there, temporary, parts, seen, made)
+                writer = upload.begin(seen)
             self._copy(reader, writer, name)
             with self._errors(name):
-                proof = there.prover.prove(temporary, writer.size, reader.sha256())
-                self._publish(there, temporary, target, name, overwrite=overwrite)
+                proof = upload.prove(writer.size, reader.sha256())
+                if not upload.publish(overwrite=overwrite):
+                    raise _taken(name)
         except BaseException:
-            self._tidy(there, writer, temporary, made)
+            upload.tidy()
             raise
         return strongroom.Published(proof)
 
@@ -225,95 +216,30 @@ class SftpServer(strongroom.Storage):
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.connection.close()
+            there, self._opened = self._opened, None
+        if there is not None:
+            there.close()
 
-    # ------------------------------------------------------------------------------------ the connection
+    # ---------------------------------------------------------------------------------------- small parts
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         """The connection, made when it is first needed, and anew when it was lost."""
         with self._lock:
-            opened = self._opened
-            if self._is_closed:
-                raise strongroom.StorageError("This connection was closed.")
-        if opened is not None:
-            if opened.connection.is_alive:
-                return opened
-            opened.connection.close()
-        from strongroom.ssh import SshError
+            there = self._opened
+        if there is not None:
+            if there.is_alive:
+                return there
+            there.close()
+        return self._keep(opened(self.config, self.context))
 
-        try:
-            made = self._connect()
-        except SshError as error:
-            raise strongroom.StorageError(
-                error.message, remedy=error.remedy, transient=error.transient
-            ) from error
-        return self._keep(made)
-
-    def _keep(self, made: _Opened) -> _Opened:
+    def _keep(self, made: Opened) -> Opened:
         """Remember a connection, unless `close` came while it was being made."""
         with self._lock:
             if not self._is_closed:
                 self._opened = made
                 return made
-        made.connection.close()
+        made.close()
         raise strongroom.StorageError("This connection was closed.")
-
-    def _connect(self) -> _Opened:
-        from strongroom.ssh import Access, connect
-
-        config = self.config
-        access = Access(
-            host=config.host,
-            port=config.port,
-            user=config.user,
-            password=config.password.get_secret_value() if config.password else None,
-            private_key=config.private_key,
-            passphrase=config.passphrase.get_secret_value() if config.passphrase else None,
-            agent=config.agent,
-            known_hosts=config.known_hosts,
-            host_key=config.host_key,
-        )
-        connection = connect(access, self.context.cancel)
-        try:
-            remote = Remote(Session(connection, self.context.cancel))
-            folders = Folders(remote, root_of(remote, config.path))
-            prover = Prover(remote, connection, self.context, always_read=config.read_back == "always")
-        except Refused as refused:
-            connection.close()
-            raise strongroom.StorageError(
-                f"{access.server} does not tell where its login folder is: {refused.words}.",
-                remedy="Give the folder by its absolute path.",
-            ) from refused
-        except BaseException:
-            connection.close()
-            raise
-        return _Opened(connection, remote, folders, prover)
-
-    # ------------------------------------------------------------------------------------------ an upload
-
-    def _create(
-        self,
-        there: _Opened,
-        temporary: str,
-        parts: Sequence[str],
-        seen: Sequence[Attributes | None],
-        made: _Paths,
-    ) -> Writer:
-        """Open the temporary file, making its folders; `made` collects them.
-
-        Another upload may remove a folder as empty just before our file is in it: it is made anew then.
-        """
-        for attempt in range(10):
-            try:
-                there.folders.make(parts[:-1], seen[:-1], made)
-                return Writer(there.remote, temporary)
-            except Refused as refused:
-                if refused.code != Code.NO_SUCH_FILE or attempt == 9 or not there.folders.has_root():
-                    raise
-            seen = there.folders.see(parts)
-        raise AssertionError("the loop returns or raises")
 
     def _copy(self, reader: strongroom.Reader, writer: Writer, name: str) -> None:
         # What the reader raises is not ours to translate: the dump failed, or somebody cancelled.
@@ -324,45 +250,7 @@ class SftpServer(strongroom.Storage):
         with self._errors(name):
             writer.finish()
 
-    def _publish(self, there: _Opened, temporary: str, target: str, name: str, *, overwrite: bool) -> None:
-        """Give the file its name. A cancel waits for the answer: a name that is given counts."""
-        with there.remote.session.steadfast():
-            try:
-                if not overwrite:
-                    there.remote.rename(temporary, target)
-                elif there.remote.has(protocol.POSIX_RENAME):
-                    there.remote.replace(temporary, target)
-                else:
-                    self._replace_in_steps(there, temporary, target)
-            except Refused as refused:
-                # Servers answer "failure" and no more when the name is taken.
-                if not overwrite and there.remote.look_at(target) is not None:
-                    raise _taken(name) from refused
-                raise
-
-    def _replace_in_steps(self, there: _Opened, temporary: str, target: str) -> None:
-        """Replace a file where the server cannot do it at once: for a moment there is none."""
-        try:
-            there.remote.rename(temporary, target)
-        except Refused:
-            there.remote.remove(target)
-            there.remote.rename(temporary, target)
-
-    def _tidy(self, there: _Opened, writer: Writer | None, temporary: str, made: Sequence[str]) -> None:
-        """Remove what an upload wrote, as far as that can be done in a moment; it is on record besides."""
-        with (
-            suppress(strongroom.StorageError, strongroom.Cancelled, Nonsense),
-            there.remote.session.tidying(),
-        ):
-            if writer is not None:
-                writer.abandon()
-                with suppress(Refused):
-                    there.remote.remove(temporary)
-            there.folders.remove_empty(made)
-
-    # ---------------------------------------------------------------------------------------- small parts
-
-    def _probe(self, there: _Opened, notes: list[str]) -> str:
+    def _probe(self, there: Opened, notes: MutableSequence[str]) -> str:
         """Write a small file, read it, delete it; return how it was proven."""
         name, probe = f"strongroom-probe-{secrets.token_hex(8)}", secrets.token_bytes(4096)
         proof = self.put(name, strongroom.BytesReader(probe), begun=lambda leftover: None).proof
@@ -407,28 +295,16 @@ class SftpServer(strongroom.Storage):
         try:
             yield
         except Refused as refused:
-            opened = self._opened
-            if opened is None:
+            there = self._opened
+            if there is None:
                 raise strongroom.StorageError("This connection was closed.") from refused
-            raise error_of(refused, opened.remote, opened.folders.root, name) from refused
+            raise error_of(refused, there.remote, there.folders.root, name) from refused
         except SshError as error:
-            raise strongroom.StorageError(
-                error.message, remedy=error.remedy, transient=error.transient
-            ) from error
+            raise storage_error(error) from error
         except Nonsense as error:
             raise strongroom.StorageError(
                 f"{self.config.host} sent what is no SFTP: {error}.", remedy="Try again.", transient=True
             ) from error
-
-
-class _Opened:
-    """A connection and what works over it."""
-
-    def __init__(self, connection: Connection, remote: Remote, folders: Folders, prover: Prover) -> None:
-        self.connection = connection
-        self.remote = remote
-        self.folders = folders
-        self.prover = prover
 
 
 def _taken(name: str) -> strongroom.AlreadyExists:

@@ -1,0 +1,73 @@
+"""From a configuration to a connection, and to all that works over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import strongroom
+from plugins.storage.sftp_server.folders import Folders, root_of
+from plugins.storage.sftp_server.proof import Prover
+from plugins.storage.sftp_server.protocol import Refused
+from plugins.storage.sftp_server.remote import Remote
+from plugins.storage.sftp_server.session import Session
+
+if TYPE_CHECKING:
+    from plugins.storage.sftp import SftpServer
+    from strongroom.ssh import Connection, SshError
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection and what works over it."""
+
+    connection: Connection
+    remote: Remote
+    folders: Folders
+    prover: Prover
+
+    @property
+    def is_alive(self) -> bool:
+        return self.connection.is_alive
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def opened(config: SftpServer.Config, context: strongroom.Context) -> Opened:
+    """Connect and log in. Raises `StorageError`, `NeedsTrust`, `Cancelled`."""
+    from strongroom.ssh import Access, SshError, connect
+
+    access = Access(
+        host=config.host,
+        port=config.port,
+        user=config.user,
+        password=config.password.get_secret_value() if config.password else None,
+        private_key=config.private_key,
+        passphrase=config.passphrase.get_secret_value() if config.passphrase else None,
+        agent=config.agent,
+        known_hosts=config.known_hosts,
+        host_key=config.host_key.strip(),
+    )
+    try:
+        connection = connect(access, context.cancel)
+        try:
+            remote = Remote(Session(connection, context.cancel))
+            folders = Folders(remote, root_of(remote, config.path.strip()))
+            prover = Prover(remote, connection, context, always_read=config.read_back == "always")
+        except BaseException:
+            connection.close()
+            raise
+    except SshError as error:
+        raise storage_error(error) from error
+    except Refused as refused:
+        raise strongroom.StorageError(
+            f"{access.server} does not tell where its login folder is: {refused.words}.",
+            remedy="Give the folder by its absolute path.",
+        ) from refused
+    return Opened(connection, remote, folders, prover)
+
+
+def storage_error(error: SshError) -> strongroom.StorageError:
+    """The connection's error as a storage's."""
+    return strongroom.StorageError(error.message, remedy=error.remedy, transient=error.transient)
