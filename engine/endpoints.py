@@ -144,6 +144,14 @@ class Endpoints:
         """The values of its secrets, for the log to blot out."""
         return [self._secret(endpoint, field) for field in endpoint.secret_names]
 
+    def missing_secrets(self, endpoint: Endpoint) -> list[str]:
+        """The names of its fields whose secrets were kept and are gone. Raises `SecretsError`."""
+        return [
+            field
+            for field in endpoint.secret_names
+            if self._secrets.find(_secret_key(endpoint, field)) is None
+        ]
+
     def _secret(self, endpoint: Endpoint, field: str, cancel: CancelToken | None = None) -> str:
         """One of its secrets; a cancel ends the wait for a keyring that asks its person."""
         secrets = self._secrets if cancel is None else self._secrets.until(cancel)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import StoreError
+from engine.errors import ConfigError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,11 @@ class Home:
         """`STRONGROOM_HOME` if set, else the platform's own folder for application data.
 
         `STRONGROOM_SPOOL` names another spool folder; `STRONGROOM_SPOOL_TMPFS=allow` lets it be in memory.
+        Raises `ConfigError` for a path of a user (`~who`) that is not here.
         """
         environ = os.environ if environ is None else environ
         if chosen := environ.get("STRONGROOM_HOME"):
-            root = Path(chosen).expanduser().absolute()
+            root = _absolute("STRONGROOM_HOME", chosen)
         else:
             import platformdirs
 
@@ -37,7 +38,7 @@ class Home:
         spool = environ.get("STRONGROOM_SPOOL")
         return cls(
             root,
-            Path(spool).expanduser().absolute() if spool else None,
+            _absolute("STRONGROOM_SPOOL", spool) if spool else None,
             environ.get("STRONGROOM_SPOOL_TMPFS", "").lower() == "allow",
         )
 
@@ -75,3 +76,13 @@ class Home:
                 remedy="Choose another one with the environment variable STRONGROOM_HOME.",
             ) from error
         return self
+
+
+def _absolute(name: str, chosen: str) -> Path:
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError:  # `~who`, and there is no such user
+        raise ConfigError(
+            f"{name} names the home folder of a user that is not here: {chosen}.",
+            remedy=f"Correct the environment variable {name}.",
+        ) from None

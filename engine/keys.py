@@ -190,6 +190,16 @@ class Keys:
                 self._signer = self._find_signer() or self._make_signer()
             return self._signer
 
+    def lost_signer(self) -> str:
+        """The public half of this installation's signing key if its secret half is gone, else "".
+
+        Raises `SecretsError`.
+        """
+        public_key = self._store.settings.get(PUBLIC_SIGNING_KEY)
+        if not isinstance(public_key, str) or self._secrets.find(f"{SIGNING_KEY}/{public_key}") is not None:
+            return ""
+        return public_key
+
     def trusted(self) -> set[str]:
         """The public signing keys (hex) that prove a backup here: our own, and those trusted explicitly."""
         own = self._store.settings.get(PUBLIC_SIGNING_KEY)

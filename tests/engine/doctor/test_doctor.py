@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import sys
 from contextlib import closing
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 from engine import doctor
 from engine.doctor import Finding, State
 from engine.home import Home
+from engine.keys import Keys
 from engine.ownership import Ownership
 from engine.records import Endpoint, Job, JobDestination
 from engine.registry import Registry
+from engine.secrets import open_secrets
 from engine.store.database import Store
 
 VAULT = {"STRONGROOM_VAULT": "file", "STRONGROOM_VAULT_PASSPHRASE": "of the tests"}
@@ -53,6 +56,36 @@ def test_a_missing_keyring_hurts_only_when_secrets_are_configured(tmp_path: Path
 def test_a_vault_that_works_is_well(tmp_path: Path) -> None:
     home = Home(tmp_path / "home").make()
     assert found(doctor.examine(home, VAULT), "secrets").state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("/dev/null/below-a-file", "Not a directory"),
+        ("/proc/nothing-is-made-here", "No such file or directory"),
+        ("~nobody-of-that-name/strongroom", "a user that is not here"),
+        ("/tmp/" + "long" * 100, "File name too long"),
+        ("/tmp/" + "deep/" * 1000, "File name too long"),
+        ("/etc/passwd", "not a folder"),
+    ],
+    ids=["below a file", "proc", "no user", "long", "deep", "a file"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of Linux")
+def test_an_impossible_home_is_told_with_the_way_out(given: str, said: str) -> None:
+    findings = doctor.examine(environ={"STRONGROOM_HOME": given, "STRONGROOM_VAULT": "file"})
+    its = found(findings, "home")
+    assert its.state is State.ERROR
+    assert said in its.detail and len(its.detail) < 250
+    assert "STRONGROOM_HOME" in its.remedy
+    assert {"python", "tools", "plugins"} & {each.area for each in findings}, "the rest is looked at"
+    assert [each.detail for each in findings if "Error" in each.detail] == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a folder that is closed to us")
+def test_a_home_in_a_closed_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    its = found(doctor.examine(Home(tmp_path / "closed" / "home"), VAULT), "home")
+    assert (its.state, "Permission denied" in its.detail) == (State.ERROR, True)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
@@ -105,7 +138,7 @@ def test_an_execution_whose_process_died_is_named(tmp_path: Path) -> None:
 def test_keys_that_are_missing_or_only_here_are_named(tmp_path: Path) -> None:
     home = Home(tmp_path / "home").make()
     with Store(home.database) as store:
-        store.keys.add("only-here", "age1x", has_identity=True)
+        Keys(store, open_secrets(home, VAULT).scoped(store.installation_id)).new("only-here")
         source = store.endpoints.save(Endpoint("source", "", "shop", "sqlite", {}))
         place = store.endpoints.save(Endpoint("destination", "", "nas", "local", {}))
         store.jobs.save(

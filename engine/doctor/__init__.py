@@ -12,13 +12,15 @@ import platform
 import re
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import __version__
+from engine.doctor.finding import Finding, State
+from engine.doctor.paths import is_there, nearest, short
 from engine.errors import SpoolError, StrongroomError
 from engine.home import Home
 from engine.screen import screen_problem
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from engine.hosts.local import LocalHost
     from engine.registry import Registry
     from engine.store.database import Store
+
+__all__ = ["Finding", "State", "examine", "worst"]
 
 LOW_SPACE = 1_000_000_000
 """Bytes free for the spool below which a backup may well fail."""
@@ -41,29 +45,11 @@ TOOLS = {
 _DEBIAN = {"pg_dump": "postgresql-client", "pg_restore": "postgresql-client", "psql": "postgresql-client"}
 
 
-class State(StrEnum):
-    """How a finding stands: `note` is worth knowing, `warning` may hurt one day, `error` hurts now."""
-
-    OK = "ok"
-    NOTE = "note"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    area: str
-    state: State
-    detail: str
-    remedy: str = ""
-
-
 def examine(home: Home | None = None, environ: Mapping[str, str] | None = None) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
+    from engine.doctor import secrets
+
     environ = os.environ if environ is None else environ
-    home = home or Home.locate(environ)
     found: list[Finding] = []
     store: Store | None = None
 
@@ -76,18 +62,21 @@ def examine(home: Home | None = None, environ: Mapping[str, str] | None = None) 
             found.append(Finding(area, State.ERROR, f"{type(error).__name__}: {error}"))
 
     look("python", check_python)
-    look("home", lambda: check_home(home))
-    if home.database.exists():
-        with suppress(StrongroomError):
-            store = _open_store(home)
+    look("home", lambda: check_home(home or Home.locate(environ)))
+    usable = worst(found) is not State.ERROR
     try:
-        look("store", lambda: check_store(home))
-        look("secrets", lambda: check_secrets(home, environ, store))
-        if store is not None:
-            opened = store
-            look("keys", lambda: check_keys(opened))
-            look("executions", lambda: check_executions(home, opened))
-        look("spool", lambda: check_spool(home))
+        if usable:
+            place = home or Home.locate(environ)
+            if is_there(place.database):
+                with suppress(StrongroomError):
+                    store = _open_store(place)
+            look("store", lambda: check_store(place))
+            look("secrets", lambda: secrets.check_secrets(place, environ, store))
+            if store is not None:
+                opened = store
+                look("keys", lambda: secrets.check_keys(place, environ, opened))
+                look("executions", lambda: check_executions(place, opened))
+            look("spool", lambda: check_spool(place))
         look("tools", lambda: check_tools(store))
         look("plugins", lambda: check_plugins(_registry()))
         look("desktop", lambda: check_desktop(environ))
@@ -107,17 +96,21 @@ def check_python() -> Iterator[Finding]:
 
 def check_home(home: Home) -> Iterator[Finding]:
     root = home.root
-    if not root.exists():
-        above = next(folder for folder in root.parents if folder.exists())
-        if os.access(above, os.W_OK | os.X_OK):
-            yield Finding("home", State.OK, f"{root} is not there yet; the first command makes it")
-        else:
-            yield Finding(
-                "home",
-                State.ERROR,
-                f"{root} is not there, and {above} is not writable",
-                "Choose another folder with STRONGROOM_HOME.",
-            )
+    try:
+        there = root.exists()
+        if not there:
+            # A folder that comes and goes: file systems such as /proc take none, whatever their modes say.
+            Path(tempfile.mkdtemp(prefix=".strongroom-", dir=nearest(root))).rmdir()
+    except OSError as error:
+        yield Finding(
+            "home",
+            State.ERROR,
+            f"{short(root)} cannot be made: {error.strerror or error}",
+            "Choose another folder with STRONGROOM_HOME.",
+        )
+        return
+    if not there:
+        yield Finding("home", State.OK, f"{root} is not there yet; the first command makes it")
         return
     if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK | os.R_OK):
         yield Finding(
@@ -135,7 +128,7 @@ def check_home(home: Home) -> Iterator[Finding]:
 
 
 def check_store(home: Home) -> Iterator[Finding]:
-    if not home.database.exists():
+    if not is_there(home.database):
         yield Finding("store", State.OK, "not there yet; the first command makes it")
         return
     with _open_store(home) as store:
@@ -156,44 +149,6 @@ def check_store(home: Home) -> Iterator[Finding]:
     yield Finding(
         "store", State.OK, f"{home.database}, {counted(jobs, 'job')}, {counted(backups, 'backup')} known"
     )
-
-
-def check_secrets(home: Home, environ: Mapping[str, str], store: Store | None) -> Iterator[Finding]:
-    from engine.secrets import open_secrets
-
-    try:
-        where = open_secrets(home, environ).check()
-    except StrongroomError as error:
-        # Where nothing is configured yet, nothing is lost yet either.
-        state = State.ERROR if store is not None and _has_secrets(store) else State.WARNING
-        yield Finding("secrets", state, str(error), error.remedy)
-        return
-    yield Finding("secrets", State.OK, where)
-
-
-def check_keys(store: Store) -> Iterator[Finding]:
-    keys = store.keys.list()
-    needed = {job.encryption for job in store.jobs.list()} - {"none"}
-    for name in sorted(needed - {key.name for key in keys}):
-        yield Finding(
-            "keys",
-            State.ERROR,
-            f"jobs use the key {name}, which is not there",
-            f"`strongroom keys new {name}` makes it.",
-        )
-    for key in keys:
-        if key.has_identity and key.exported_at is None:
-            yield Finding(
-                "keys",
-                State.WARNING,
-                f"{key.name} was never exported: without this machine its backups cannot be read",
-                f"`strongroom keys export {key.name} -o FILE`, and keep the file in a safe place.",
-            )
-        else:
-            what = "" if key.has_identity else ", the public half alone: this machine cannot restore with it"
-            yield Finding("keys", State.OK, f"{key.name}{what}")
-    if not keys and not needed:
-        yield Finding("keys", State.NOTE, "no key yet", "`strongroom keys new default` makes the usual one.")
 
 
 def check_executions(home: Home, store: Store) -> Iterator[Finding]:
@@ -218,9 +173,8 @@ def check_spool(home: Home) -> Iterator[Finding]:
     from engine.streams.spool import free_bytes, make_spool_folder
 
     folder = home.spool
-    if not folder.exists():
-        above = next(above for above in folder.parents if above.exists())
-        free = free_bytes(above)
+    if not is_there(folder):
+        free = free_bytes(nearest(folder))
     else:
         try:
             make_spool_folder(folder, allow_tmpfs=home.spool_in_memory)
@@ -303,15 +257,6 @@ def _registry() -> Registry:
     from engine.registry import Registry
 
     return Registry.load()
-
-
-def _has_secrets(store: Store) -> bool:
-    kinds = ("source", "destination", "notifier")
-    return any(key.has_identity for key in store.keys.list()) or any(
-        endpoint.secret_names
-        for kind in kinds
-        for endpoint in store.endpoints.list(kind)  # type: ignore[arg-type]
-    )
 
 
 def _version(host: LocalHost, path: str) -> str:
