@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
+from engine.adapters import no_sign
 from engine.backups import Backup, Problem, Seen, backup_id
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
@@ -26,6 +27,7 @@ from engine.errors import (
     UsageError,
 )
 from engine.listing import Listing, read_small, size_problem
+from engine.opening import Alive
 from engine.readers import BytesReader
 from engine.records import CachedBackup, Endpoint
 from engine.sidecar import MOST_BYTES, SIDECAR_SUFFIX, Sidecar, parse
@@ -55,7 +57,13 @@ class Catalogue:
 
     # -- looking -------------------------------------------------------------------------------------
 
-    def refresh(self, destination: str | None = None, *, cancel: CancelToken | None = None) -> Problems:
+    def refresh(
+        self,
+        destination: str | None = None,
+        *,
+        cancel: CancelToken | None = None,
+        alive: Alive = no_sign,
+    ) -> Problems:
         """List one destination (by name or ID) or all, and remember what is there; return what is wrong.
 
         A destination that cannot be listed is a problem that is `unreachable`, and keeps what was
@@ -65,13 +73,13 @@ class Catalogue:
             places = [self._endpoints.get("destination", destination)]
         else:
             places = self._endpoints.all("destination")
-        return [problem for place in places for problem in self._refresh(place, cancel)]
+        return [problem for place in places for problem in self._refresh(place, cancel, alive)]
 
-    def _refresh(self, place: Endpoint, cancel: CancelToken | None) -> Problems:
+    def _refresh(self, place: Endpoint, cancel: CancelToken | None, alive: Alive) -> Problems:
         known = {row.id: row for row in self._store.backups.list(destination_id=place.id)}
         listing = Listing(place, known, self._keys.trusted(), self._clock())
         try:
-            with self._endpoints.open_storage(place, cancel=cancel) as storage:
+            with self._endpoints.open_storage(place, cancel=cancel, alive=alive) as storage:
                 listing.take(storage)
         except StrongroomError as error:
             return [Problem(place.name, error.message, error.remedy, unreachable=True)]

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine.adapters import Log
+from engine.adapters import Log, no_sign
 from engine.backups import Backup
-from engine.errors import StorageError, StrongroomError
+from engine.cancellation import CancelToken
+from engine.errors import Cancelled, StorageError, StrongroomError
 from engine.events import LogLevel, LogType
+from engine.opening import Alive
 from engine.records import Endpoint, Job
 from engine.retention import BackupSet, Plan, Retention, SetBackup, plan
 from engine.schedule import resolve_zone
@@ -46,16 +48,18 @@ def retain_at(
     log: Log,
     expect: str | None = None,
     dry_run: bool = False,
+    cancel: CancelToken | None = None,
+    alive: Alive = no_sign,
 ) -> Retained:
-    """Apply `retention` to the job's backups at a destination. Never raises.
+    """Apply `retention` to the job's backups at a destination. Raises `Cancelled`, and nothing else.
 
     `expect` is the ID of the set that was just made there, which the listing has to show. With `dry_run`
-    nothing is deleted; the plan says what would be.
+    nothing is deleted; the plan says what would be. `alive` is called with each answer of the destination.
     """
     deleted: list[str] = []
     found: Plan | None = None
     try:
-        for problem in services.catalogue.refresh(endpoint.id):
+        for problem in services.catalogue.refresh(endpoint.id, cancel=cancel, alive=alive):
             if problem.unreachable:
                 raise StorageError(problem.message, remedy=problem.remedy)
         backups = services.catalogue.list(endpoint.id, job.id, refresh=False)
@@ -68,9 +72,22 @@ def retain_at(
             expect=expect,
             last_seen=_last_seen(services),
         )
-        if not dry_run:
-            _delete(services, endpoint, found, backups, deleted, log)
+        reasons = {} if dry_run else _reasons(found)
+        if reasons:
+            with services.endpoints.open_storage(endpoint, cancel=cancel, alive=alive) as storage:
+                # Oldest first, so that a stop halfway leaves the newest.
+                for backup in sorted(backups, key=lambda backup: backup.order):
+                    if backup.id not in reasons:
+                        continue
+                    if cancel is not None:
+                        cancel.raise_if_cancelled()
+                    services.catalogue.erase(storage, backup)
+                    deleted.append(backup.artifact)
+                    said = f"[{endpoint.name}] Deleted {backup.artifact}: {reasons[backup.id]}."
+                    log(said, LogLevel.INFO, LogType.STORAGE, "")
     except Exception as error:  # it changes no status: the backup that was just made is whole
+        if cancel is not None and cancel.cancelled:
+            raise Cancelled(cancel.reason) from error
         message = error.message if isinstance(error, StrongroomError) else f"{type(error).__name__}: {error}"
         return Retained(endpoint.name, found, tuple(deleted), message)
     return Retained(endpoint.name, found, tuple(deleted))
@@ -105,35 +122,14 @@ def _set(set_id: str, members: Sequence[Backup]) -> BackupSet:
     )
 
 
-def _delete(
-    services: Services,
-    endpoint: Endpoint,
-    found: Plan,
-    backups: Sequence[Backup],
-    deleted: list[str],
-    log: Log,
-) -> None:
-    """Delete what the plan gives up, oldest first, so that a stop halfway leaves the newest."""
-    reasons = {
+def _reasons(found: Plan) -> dict[str, str]:
+    """Why each backup that the plan gives up is given up."""
+    return {
         backup.id: decision.reason
         for decision in found.decisions
         if not decision.keep
         for backup in decision.backup_set.backups
     }
-    if not reasons:
-        return
-    with services.endpoints.open_storage(endpoint) as storage:
-        for backup in sorted(backups, key=lambda backup: backup.order):
-            if backup.id not in reasons:
-                continue
-            services.catalogue.erase(storage, backup)
-            deleted.append(backup.artifact)
-            log(
-                f"[{endpoint.name}] Deleted {backup.artifact}: {reasons[backup.id]}.",
-                LogLevel.INFO,
-                LogType.STORAGE,
-                "",
-            )
 
 
 def _last_seen(services: Services) -> datetime | None:

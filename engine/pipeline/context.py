@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from engine.adapters import Source
 from engine.cancellation import CancelToken
-from engine.checked_storage import CheckedStorage
 from engine.events import Status
+from engine.opening import StorageOpener
 from engine.pipeline.recorder import Recorder
 from engine.records import Endpoint, Execution, Job
 from engine.retention import Retention
@@ -59,7 +59,8 @@ class UploadResult:
 
 @dataclass(slots=True)
 class DestinationContext:
-    """One destination of a run. `storage` is None when it could not even be opened (`error` says why).
+    """One destination of a run. `opener` is None when it cannot be opened at all; `error` says why that is,
+    or why it was given up.
 
     `results` are those of the artifacts that were handed to it, in their order; `engine.pipeline.outcome`
     says what they come to.
@@ -68,7 +69,7 @@ class DestinationContext:
     endpoint: Endpoint
     priority: int
     retention: Retention
-    storage: CheckedStorage | None = None
+    opener: StorageOpener | None = None
     error: str = ""
     remedy: str = ""
     results: list[UploadResult] = field(default_factory=list)

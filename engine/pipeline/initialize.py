@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from engine.errors import Cancelled, ConfigError, SourceError, SpoolError, StorageMissing, StrongroomError
+from engine.errors import ConfigError, SourceError, SpoolError, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage, Status
 from engine.naming import artifact_names
-from engine.pipeline import leftovers
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
 from engine.records import JobDestination
 from engine.retention import parse_retention
@@ -46,7 +45,7 @@ def initialize(ctx: RunnerContext) -> None:
     ctx.cancel.raise_if_cancelled()
 
     ctx.destinations = [_destination(ctx, chosen) for chosen in job.destinations]
-    ready = [destination for destination in ctx.destinations if destination.storage is not None]
+    ready = [destination for destination in ctx.destinations if destination.opener is not None]
     if not ready:
         reasons = "; ".join(f"{failed.name}: {failed.error}" for failed in ctx.destinations)
         raise ConfigError(
@@ -105,19 +104,19 @@ def _check_room(ctx: RunnerContext) -> None:
 
 
 def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationContext:
+    """Find its adapter and its secrets, so that a dump need not be made to learn that they are missing.
+
+    It is not spoken to yet: one that does not answer holds nothing up but its own upload.
+    """
     services, recorder = ctx.services, ctx.recorder
     endpoint = services.endpoints.get("destination", chosen.destination_id)
     destination = DestinationContext(endpoint, chosen.priority, parse_retention(chosen.retention))
     recorder.destination(endpoint.name, DestinationState.WAITING)
     try:
-        destination.storage = ctx.stack.enter_context(
-            services.endpoints.open_storage(
-                endpoint, cancel=ctx.cancel, log=recorder.logger(Stage.UPLOAD), owner=ctx.execution.id
-            )
+        destination.opener = services.endpoints.storage_opener(
+            endpoint, cancel=ctx.cancel, owner=ctx.execution.id
         )
-        recorder.hide(*services.endpoints.secrets(endpoint))
-    except Cancelled:
-        raise
+        recorder.hide(*destination.opener.secrets)
     except StrongroomError as error:
         destination.error, destination.remedy = recorder.clean(str(error)), error.remedy
         recorder.log(
@@ -127,29 +126,7 @@ def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationConte
             error.remedy,
         )
         recorder.destination(endpoint.name, DestinationState.FAILED, message=destination.error)
-        return destination
-    for problem in leftovers.sweep(services.store, services.endpoints, services.is_dead, endpoint.id):
-        recorder.log(f"[{endpoint.name}] {problem}", LogLevel.WARNING, LogType.STORAGE)
-    _miss_the_last_backup(ctx, destination)
     return destination
-
-
-def _miss_the_last_backup(ctx: RunnerContext, destination: DestinationContext) -> None:
-    """Warn when the newest backup that was seen there is gone: an unmounted disk looks like this."""
-    known = ctx.services.store.backups.list(destination_id=destination.endpoint.id, job_id=ctx.job.id)
-    if not known or destination.storage is None:
-        return
-    try:
-        destination.storage.stat(known[0].artifact)
-    except StorageMissing:
-        ctx.recorder.log(
-            f"[{destination.name}] The last backup, {known[0].artifact}, is not there any more.",
-            LogLevel.WARNING,
-            LogType.STORAGE,
-            "Is this the right disk, and is it mounted? If it was deleted on purpose, all is well.",
-        )
-    except StrongroomError:
-        return  # the upload will say what is wrong
 
 
 def _describe(report: SourceReport) -> str:

@@ -39,6 +39,8 @@ STORE_INTERVAL = 1.0
 SPEED_WINDOW = 5.0
 """Seconds over which a speed is measured: long enough to be calm, short enough to notice a stall."""
 
+_MOVING = (DestinationState.UPLOADING, DestinationState.VERIFYING)
+"""The states in which an upload is told of again and again."""
 _HIDDEN = "•••"
 
 
@@ -54,6 +56,7 @@ class Recorder:
         self._stage = Stage.INITIALIZE
         self._secrets: set[str] = set()
         self._last_event: dict[str, float] = {}
+        self._states: dict[str, DestinationState] = {}
         self._last_store = 0.0
         self._samples: deque[tuple[float, int]] = deque()
         self._highest = 0.0
@@ -177,12 +180,18 @@ class Recorder:
         total: int | None = None,
         retry_in: float | None = None,
         message: str = "",
+        attempt: int = 1,
+        attempts: int = 1,
     ) -> None:
-        """Tell of one destination's row; only the bytes of an upload under way are throttled."""
+        """Tell of one destination's row: of each change of state, of its bytes about five times a second.
+
+        `attempt` is the one under way, or the one that has just failed.
+        """
         with self._lock:
-            throttled = state is DestinationState.UPLOADING and bytes_sent > 0
-            if not self._due(f"destination {name}", time.monotonic(), not throttled):
+            changed = state is not self._states.get(name) or state not in _MOVING
+            if not self._due(f"destination {name}", time.monotonic(), changed):
                 return
+            self._states[name] = state
         self._emit(
             DestinationProgress(
                 self.execution_id,
@@ -192,6 +201,8 @@ class Recorder:
                 total=total,
                 retry_in=retry_in,
                 message=self.clean(message),
+                attempt=attempt,
+                attempts=attempts,
             )
         )
 

@@ -6,7 +6,11 @@ its own that people are told of.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+from engine.errors import Cancelled, StorageError
 from engine.events import LogLevel, LogType, RetentionFinished, Stage, Status
+from engine.pipeline.attempt import Attempt
 from engine.pipeline.context import DestinationContext, RunnerContext
 from engine.pipeline.outcome import destination_status
 from engine.retaining import Retained, retain_at
@@ -14,29 +18,54 @@ from engine.units import counted
 
 
 def retain(ctx: RunnerContext) -> None:
-    """Apply each destination's own retention, or log why it is skipped. Never raises."""
+    """Apply each destination's own retention, or log why it is skipped. Never raises.
+
+    They do not wait for each other, and one that hangs is left alone.
+    """
     with ctx.recorder.stage(Stage.RETENTION):
-        problems: dict[str, str] = {}
+        chosen = []
         for destination in ctx.destinations:
-            if (reason := _skipped(ctx, destination)) is not None:
-                if reason:
-                    ctx.recorder.log(
-                        f"[{destination.name}] Retention skipped: {reason}.", type=LogType.STORAGE
-                    )
-                continue
-            done = retain_at(
+            reason = _skipped(ctx, destination)
+            if reason is None:
+                chosen.append(destination)
+            elif reason:
+                ctx.recorder.log(f"[{destination.name}] Retention skipped: {reason}.", type=LogType.STORAGE)
+        if not chosen:
+            return
+        with ThreadPoolExecutor(len(chosen), thread_name_prefix="strongroom-retention") as pool:
+            done = [its for its in pool.map(lambda destination: _retain(ctx, destination), chosen) if its]
+        problems = {its.destination: its.problem for its in done if its.problem}
+        if problems:
+            ctx.services.notify_retention(ctx.job, problems, ctx.recorder)
+
+
+def _retain(ctx: RunnerContext, destination: DestinationContext) -> Retained | None:
+    """What was done there; None when the run was cancelled over it."""
+    attempt = Attempt[Retained](ctx.cancel, patience=ctx.job.options.stall_after)
+    try:
+        done = attempt.run(
+            lambda: retain_at(
                 ctx.services,
                 ctx.job,
                 destination.endpoint,
                 destination.retention,
                 log=ctx.recorder.logger(Stage.RETENTION),
                 expect=ctx.set_id,
+                cancel=attempt.token,
+                alive=attempt.alive,
             )
-            _say(ctx, done)
-            if done.problem:
-                problems[destination.name] = done.problem
-        if problems:
-            ctx.services.notify_retention(ctx.job, problems, ctx.recorder)
+        )
+    except Cancelled:
+        ctx.recorder.log(
+            f"[{destination.name}] Retention was stopped: {ctx.cancel.reason}.",
+            LogLevel.WARNING,
+            LogType.STORAGE,
+        )
+        return None
+    except StorageError as error:
+        done = Retained(destination.name, None, error=error.message)
+    _say(ctx, done)
+    return done
 
 
 def _skipped(ctx: RunnerContext, destination: DestinationContext) -> str | None:

@@ -172,7 +172,7 @@ class LocalFolder(strongroom.Storage):
                 raise strongroom.ChecksumMismatch(
                     f"{name} in {self.config.path} has {there} bytes instead of {size}."
                 )
-            _, actual = durable.digest(path, self.context.cancel.raise_if_cancelled)
+            _, actual = durable.digest(path, self._go_on)
         if actual != sha256:
             raise strongroom.ChecksumMismatch(
                 f"{name} in {self.config.path} has the SHA-256 {actual} instead of {sha256}."
@@ -297,7 +297,7 @@ class LocalFolder(strongroom.Storage):
             if there != size:
                 raise strongroom.ChecksumMismatch(f"{temporary} has {there} bytes instead of {size}.")
             return "synced to the disk; read-back is switched off"
-        read, actual = durable.digest(temporary, self.context.cancel.raise_if_cancelled)
+        read, actual = durable.digest(temporary, self._go_on)
         if (read, actual) != (size, sha256):
             raise strongroom.ChecksumMismatch(
                 f"The disk of {self.config.path} gave back other bytes than were written "
@@ -305,6 +305,11 @@ class LocalFolder(strongroom.Storage):
                 remedy="Check the disk before you trust it with a backup.",
             )
         return self.verifies
+
+    def _go_on(self) -> None:
+        """Called for each chunk that is read back: it may be stopped there, and shows that it lives."""
+        self.context.cancel.raise_if_cancelled()
+        self.context.alive(strongroom.CHUNK)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

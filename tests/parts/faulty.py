@@ -18,18 +18,34 @@ from plugins.storage.local import LocalFolder
 
 
 class Gate:
-    """Lets a test hold an adapter at a point: `reached` is set there, and `open` lets it go on."""
+    """Lets a test hold an adapter at a point: `reached` is set there, and `open` lets it go on.
 
-    def __init__(self) -> None:
+    It holds the first `times` that come there.
+    """
+
+    def __init__(self, times: int = 1_000_000) -> None:
         self.reached = threading.Event()
         self.opened = threading.Event()
+        self._left = times
 
     def hold(self, cancel: strongroom.CancelToken) -> None:
         """Wait for the test, or for a cancel."""
-        self.reached.set()
-        with cancel.calling(self.opened.set):
+        if self._holds():
+            with cancel.calling(self.opened.set):
+                self.opened.wait(60)
+            cancel.raise_if_cancelled()
+
+    def hang(self) -> None:
+        """Wait for the test, whoever asks to stop."""
+        if self._holds():
             self.opened.wait(60)
-        cancel.raise_if_cancelled()
+
+    def _holds(self) -> bool:
+        self._left -= 1
+        if self._left < 0:
+            return False
+        self.reached.set()
+        return True
 
 
 GATES: dict[str, Gate] = {}
@@ -93,7 +109,16 @@ class FaultySource(Sqlite):
 
 
 class FaultyFolder(LocalFolder):
-    """A local folder that fails as its configuration says."""
+    """A local folder that fails as its configuration says.
+
+    `gate` and `hang` name points: `open`, `look` (any stat), `list`, `upload` and `sidecar` (before either is
+    put), `middle` (the artifact has been begun), `late` and `late-sidecar` (the one or the other has been
+    stored, and the answer is to come), `discard`, `delete`, `close`. At a `gate` a cancel is heard, at a
+    `hang` it is not.
+
+    `fault` is one of `put`, `sidecar`, `lost`, `lost-sidecar` (it was stored, the answer is lost),
+    `torn-sidecar` (it was begun), `refused`, `full`, `list`, `delete`.
+    """
 
     name = "faulty-folder"
     title = "Faulty folder"
@@ -102,11 +127,21 @@ class FaultyFolder(LocalFolder):
         fault: str = strongroom.field("", title="Fault")
         times: int = strongroom.field(1000, title="How often it fails before it works")
         only: str = strongroom.field("", title="It fails only for names that hold this")
-        gate: str = strongroom.field("", title="Gate")
+        gate: str = strongroom.field("", title="Where it waits for the test, or a cancel")
+        hang: list[str] = strongroom.field([], title="Where it waits for the test alone")
         token: SecretStr | None = strongroom.field(None, title="Token")
 
     config: Config
     failures: dict[str, int] = {}  # noqa: RUF012 - shared on purpose: each upload makes a new adapter
+    calls: list[tuple[str, str, str]] = []  # noqa: RUF012 - folder, verb and name of each call of any of them
+
+    def __init__(self, config: Any, context: strongroom.Context) -> None:
+        super().__init__(config, context)
+        self._at("open", "")
+
+    def close(self) -> None:
+        self._at("close", "")
+        super().close()
 
     def put(
         self,
@@ -117,29 +152,61 @@ class FaultyFolder(LocalFolder):
         overwrite: bool = False,
     ) -> strongroom.Published:
         sidecar = name.endswith(".meta.json")
+        self._at("sidecar" if sidecar else "upload", name)
         if self.config.fault == ("sidecar" if sidecar else "put"):
-            self._fail(name)
-        if self.config.gate == ("sidecar" if sidecar else "upload"):
-            GATES[self.config.gate].hold(self.context.cancel)
-        return super().put(name, reader, begun=begun, overwrite=overwrite)
+            self._fail(name, strongroom.StorageError("The connection was reset.", transient=True))
+        if self.config.fault == "refused":
+            self._fail(name, strongroom.StorageError("The key was refused.", remedy="Enter it again."))
+        if self.config.fault == "full":
+            self._fail(name, strongroom.StorageFull("No space is left.", remedy="Free some."))
+
+        def told(leftover: strongroom.Leftover) -> None:
+            begun(leftover)
+            if sidecar and self.config.fault == "torn-sidecar":
+                self._fail(name, strongroom.StorageError("The connection was reset.", transient=True))
+            if not sidecar:
+                self._at("middle", name)
+
+        published = super().put(name, reader, begun=told, overwrite=overwrite)
+        self._at("late-sidecar" if sidecar else "late", name)
+        if self.config.fault == ("lost-sidecar" if sidecar else "lost"):
+            self._fail(name, strongroom.StorageError("The answer was lost.", transient=True))
+        return published
+
+    def stat(self, name: str) -> strongroom.StoredFile:
+        self._at("look", name)
+        return super().stat(name)
 
     def list(self, prefix: str = "") -> Any:
+        self._at("list", prefix)
         if self.config.fault == "list":
             raise strongroom.StorageError("The folder cannot be listed.", remedy="Mend it.")
         return super().list(prefix)
 
     def delete(self, name: str) -> None:
+        self._at("delete", name)
         if self.config.fault == "delete" and name.endswith(".age"):
             raise strongroom.StorageError("The file cannot be deleted.", remedy="Mend it.")
         super().delete(name)
 
-    def _fail(self, name: str) -> None:
+    def discard(self, leftover: strongroom.Leftover) -> None:
+        self._at("discard", leftover.temporary_name)
+        super().discard(leftover)
+
+    def _at(self, point: str, name: str) -> None:
+        self.calls.append((self.config.path.name, point, name))
+        if point in self.config.hang:
+            GATES[point].hang()
+        if point == self.config.gate:
+            GATES[point].hold(self.context.cancel)
+
+    def _fail(self, name: str, error: strongroom.StorageError) -> None:
         if self.config.only not in name:
             return
         key = str(self.config.path)
         self.failures[key] = self.failures.get(key, 0) + 1
         if self.failures[key] <= self.config.times:
-            raise strongroom.StorageError("The connection was reset.", remedy="Try again.", transient=True)
+            raise error
 
 
 class _Plugin:
