@@ -57,14 +57,19 @@ class Connection:
         """What the server calls itself, e.g. `OpenSSH_9.2p1`."""
         return str(self.transport.remote_version).split("-", 2)[-1]
 
-    def open_channel(self, *, window: int | None = None, packet: int | None = None) -> Any:
-        """A new session channel; `window` bytes may be under way to us, `packet` at most in one piece."""
+    def open_channel(self, *, window: int | None = None) -> Any:
+        """A new session channel; `window` bytes may be under way to us at once."""
         with self.errors("the server opened no channel"):
-            return self.transport.open_session(window, packet, timeout=LOST)
+            return self.transport.open_session(window, timeout=LOST)
 
-    def open_subsystem(self, name: str, *, window: int | None = None, packet: int | None = None) -> Any:
-        """A channel that speaks to a subsystem of the server, e.g. `sftp`."""
-        channel = self.open_channel(window=window, packet=packet)
+    def open_subsystem(self, name: str, *, window: int | None = None, inbox: Any = None) -> Any:
+        """A channel that speaks to a subsystem of the server, e.g. `sftp`.
+
+        `inbox` takes the place of the channel's own buffer for what comes in.
+        """
+        channel = self.open_channel(window=window)
+        if inbox is not None:
+            channel.in_buffer = inbox
         try:
             with self.errors(f"the server has no {name}"), self.answering(channel):
                 channel.invoke_subsystem(name)
@@ -131,7 +136,6 @@ class Connection:
             self.transport.join(2)
         with suppress(OSError):
             self.transport.sock.close()
-        self.transport.packetizer.complete_handshake()  # ends its timer, which would hold the process up
 
 
 class _Errors:
@@ -169,8 +173,10 @@ def connect(access: Access, cancel: CancelToken, *, sock: Any = None) -> Connect
     host_keys = HostKeys(access)
     library = paramiko()
     made = sock if sock is not None else dial(access.host, access.port, access.server, cancel)
+    from engine.ssh.packets import Packets
+
     try:
-        transport = library.Transport(made)
+        transport = library.Transport(made, packetizer_class=Packets)
     except BaseException:
         made.close()
         raise

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import strongroom
 from plugins.storage.sftp_server import protocol as sftp
+from plugins.storage.sftp_server.inbox import Inbox
 from plugins.storage.sftp_server.protocol import Fields, Nonsense, Refused
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ class Session:
     def __init__(self, connection: Connection, cancel: strongroom.CancelToken) -> None:
         self.connection = connection
         self._cancel = cancel
-        self._channel: Any = connection.open_subsystem("sftp", window=WINDOW)
+        self._inbox = Inbox()
+        self._channel: Any = connection.open_subsystem("sftp", window=WINDOW, inbox=self._inbox)
         self._channel.settimeout(_STEP)
         self._piece: int = self._channel.out_max_packet_size - _OVERHEAD
         self._number = 0
-        self._incoming = bytearray()
+        self._incoming = b""
+        """What has come and is not taken apart yet; less than one answer, most of the time."""
         self._answers: dict[int, tuple[int, Body]] = {}
         self._forgotten: set[int] = set()
         self._tidying_until: float | None = None
@@ -169,7 +172,7 @@ class Session:
                 continue
             if not got:
                 raise self._lost()
-            self._incoming += got
+            self._incoming = self._incoming + got if self._incoming else got
             return
 
     def _packet(self) -> Body | None:
@@ -181,20 +184,20 @@ class Session:
             raise Nonsense("what it sends is no packet of SFTP")
         if len(self._incoming) < 4 + length:
             return None
-        with memoryview(self._incoming) as view:
-            packet = bytes(view[4 : 4 + length])
-        del self._incoming[: 4 + length]
+        packet = self._incoming[4 : 4 + length]
+        self._incoming = self._incoming[4 + length :]
         return packet
 
     def _sort(self) -> None:
         """Take what has come apart, and lay each answer where its number is looked for."""
-        incoming, at = self._incoming, 0
+        incoming, at, wanted = self._incoming, 0, 1
         with memoryview(incoming) as view:
             while len(view) - at >= 9:
                 length = int.from_bytes(view[at : at + 4], "big")
                 if not 5 <= length <= _LONGEST:
                     raise self._spoilt()
                 if len(view) - at < 4 + length:
+                    wanted = at + 4 + length - len(view)
                     break
                 kind, number = view[at + 4], int.from_bytes(view[at + 5 : at + 9], "big")
                 if number in self._forgotten:
@@ -204,7 +207,8 @@ class Session:
                     start = at + (13 if kind == sftp.DATA else 9)
                     self._answers[number] = (kind, bytes(view[start : at + 4 + length]))
                 at += 4 + length
-        del incoming[:at]
+        self._incoming = incoming[at:]
+        self._inbox.wanted = wanted
 
     def _look_at_the_clock(self, since: float) -> None:
         now = time.monotonic()
