@@ -11,10 +11,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
-
-import pydantic
 
 import strongroom
 from plugins.storage import names
@@ -23,6 +19,7 @@ from plugins.storage.sftp_server.failures import error_of
 from plugins.storage.sftp_server.opening import Opened, opened, storage_error
 from plugins.storage.sftp_server.protocol import Attributes, Code, Nonsense, Refused
 from plugins.storage.sftp_server.publishing import Upload
+from plugins.storage.sftp_server.settings import Settings
 from plugins.storage.sftp_server.writing import Writer
 
 
@@ -34,91 +31,10 @@ class SftpServer(strongroom.Storage):
     icon = "server"
     verifies = "hashed by the server where it can, else read back"
 
-    class Config(strongroom.AdapterConfig):
-        host: str = strongroom.field(
-            title="Host",
-            description="The server's name or address.",
-            placeholder="backup.example.com",
-            min_length=1,
-            pattern=r"^[^\s/@]+$",
-        )
-        port: int = strongroom.field(22, title="Port", ge=1, le=65535)
-        user: str = strongroom.field(
-            title="User",
-            description="Who logs in there.",
-            placeholder="backup",
-            min_length=1,
-        )
-        password: pydantic.SecretStr | None = strongroom.field(
-            None,
-            title="Password",
-            description="Left empty where a private key or the agent does.",
-        )
-        private_key: Path | None = strongroom.field(
-            None,
-            title="Private key",
-            description="The file of an Ed25519, ECDSA or RSA key whose public half the server knows.",
-            placeholder="~/.ssh/id_ed25519",
-            widget="file",
-        )
-        passphrase: pydantic.SecretStr | None = strongroom.field(
-            None,
-            title="Passphrase",
-            description="What opens the private key, where it is locked.",
-        )
-        agent: bool = strongroom.field(
-            False,
-            title="Use the SSH agent",
-            description="Log in with the keys of the agent, which has to run whenever a backup does.",
-        )
-        path: str = strongroom.field(
-            title="Folder",
-            description="Where the backups lie on the server: absolute, or relative to the login folder.",
-            placeholder="backups",
-            min_length=1,
-        )
-        host_key: str = strongroom.field(
-            "",
-            title="Host key",
-            description="The server's own key as you confirmed it; the test shows it. Left empty, the file "
-            "of known hosts has to name the server.",
-            placeholder="ssh-ed25519 SHA256:…",
-            pattern=r"^\s*$|^\s*[a-z0-9@.-]+\s+SHA256:[A-Za-z0-9+/]{43}=?\s*$",
-            advanced=True,
-        )
-        known_hosts: Path | None = strongroom.field(
-            None,
-            title="Known hosts",
-            description="The file that names the servers that are known. Left empty: ~/.ssh/known_hosts.",
-            placeholder="~/.ssh/known_hosts",
-            widget="file",
-            advanced=True,
-        )
-        read_back: Literal["auto", "always"] = strongroom.field(
-            "auto",
-            title="Read back",
-            description="auto: the server hashes each backup itself where it has a shell, else it is read "
-            "back. always: it is read back.",
-            advanced=True,
-        )
+    Config = Settings
+    config: Settings
 
-        @pydantic.field_validator("private_key", "known_hosts", mode="before")
-        @classmethod
-        def _absolute(cls, value: object) -> object:
-            if not isinstance(value, str | Path):
-                return value
-            return Path(value).expanduser().absolute() if str(value).strip() else None
-
-        @pydantic.field_validator("path")
-        @classmethod
-        def _sensible(cls, value: str) -> str:
-            if not value.strip() or any(ord(char) < 32 for char in value):
-                raise ValueError("name a folder")
-            return value
-
-    config: Config
-
-    def __init__(self, config: Config, context: strongroom.Context) -> None:
+    def __init__(self, config: Settings, context: strongroom.Context) -> None:
         super().__init__(config, context)
         self._lock = threading.Lock()
         self._opened: Opened | None = None

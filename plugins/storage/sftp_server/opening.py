@@ -11,9 +11,9 @@ from plugins.storage.sftp_server.proof import Prover
 from plugins.storage.sftp_server.protocol import Refused
 from plugins.storage.sftp_server.remote import Remote
 from plugins.storage.sftp_server.session import Session
+from plugins.storage.sftp_server.settings import Settings
 
 if TYPE_CHECKING:
-    from plugins.storage.sftp import SftpServer
     from strongroom.ssh import Connection, SshError
 
 
@@ -34,7 +34,7 @@ class Opened:
         self.connection.close()
 
 
-def opened(config: SftpServer.Config, context: strongroom.Context) -> Opened:
+def opened(config: Settings, context: strongroom.Context) -> Opened:
     """Connect and log in. Raises `StorageError`, `NeedsTrust`, `Cancelled`."""
     from strongroom.ssh import Access, SshError, connect
 
