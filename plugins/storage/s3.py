@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,6 @@ from plugins.storage.aws.settings import Settings
 if TYPE_CHECKING:
     from plugins.storage.aws.link import Link
     from plugins.storage.aws.publishing import Known
-
-_RESUMES = 3
-"""Times that a download goes on after its connection broke."""
 
 
 class S3(strongroom.Storage):
@@ -116,48 +112,11 @@ class S3(strongroom.Storage):
             return _stored(name, head["ContentLength"], head["LastModified"])
 
     def get(self, name: str, offset: int = 0) -> Iterator[bytes]:
-        from plugins.storage.aws import errors
+        from plugins.storage.aws import reading
 
-        key, etag, cuts = keys.key(self.config.prefix, name), "", 0
+        key = keys.key(self.config.prefix, name)
         with self._link.reporting(name):
-            while True:
-                try:
-                    for chunk in self._stream(key, name, offset, etag):
-                        if isinstance(chunk, str):
-                            etag = chunk
-                            continue
-                        offset += len(chunk)
-                        yield chunk
-                    return
-                except errors.RAW as error:
-                    self.context.cancel.raise_if_cancelled()
-                    if etag and errors.code(error) in ("PreconditionFailed", "412"):
-                        raise strongroom.StorageError(
-                            f"{name} in {self.config.place} was replaced while it was read.", transient=True
-                        ) from error
-                    cuts += 1
-                    if not etag or cuts > _RESUMES or not errors.is_passing(error):
-                        raise
-                self._link.wait(1)
-
-    def _stream(self, key: str, name: str, offset: int, etag: str) -> Iterator[bytes | str]:
-        """First the object's ETag, then its bytes; with `etag`, those of this object alone."""
-        from plugins.storage.aws import errors
-
-        wanted: dict[str, Any] = {"IfMatch": etag} if etag else {}
-        if offset:
-            wanted["Range"] = f"bytes={offset}-"
-        try:
-            answer = self._link.call("get_object", Key=key, **wanted)
-        except errors.RAW as error:
-            if errors.code(error) in ("InvalidRange", "416"):
-                return  # nothing lies there, or beyond
-            raise
-        if offset and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
-            raise strongroom.StorageError(f"{self.config.place} gives no part of {name} when it is asked to.")
-        yield str(answer["ETag"])
-        with closing(answer["Body"]) as body:
-            while chunk := body.read(strongroom.CHUNK):
+            for chunk in reading.read(self._link, key, name, offset):
                 self.context.cancel.raise_if_cancelled()
                 yield chunk
 

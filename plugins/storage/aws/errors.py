@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -23,7 +24,6 @@ _PASSING_CODES = frozenset(
         "ConditionalRequestConflict",
         "IncompleteBody",
         "InternalError",
-        "NoSuchUpload",  # somebody else ended it: another one may do
         "OperationAborted",
         "RequestLimitExceeded",
         "RequestThrottled",
@@ -83,7 +83,7 @@ def is_missing(error: BaseException) -> bool:
 def is_passing(error: BaseException) -> bool:
     """Whether trying again may help."""
     if isinstance(error, botocore_errors.SSLError):
-        return "CERTIFICATE" not in str(error).upper()
+        return not re.search("CERTIFICATE|WRONG_VERSION|HOSTNAME", str(error).upper())
     if isinstance(error, botocore_errors.ClientError):
         return (
             code(error) in _PASSING_CODES or status(error) == 429 or status(error) in (500, 502, 503, 504)
@@ -181,7 +181,8 @@ def _answer(error: Any, settings: Settings, name: str) -> strongroom.StorageErro
     return strongroom.StorageError(
         f"{_upper(place)} failed{about}: {said}.",
         remedy="Look at the server's own log." if status(error) >= 500 else "",
-        transient=is_passing(error),
+        # An upload that somebody ended: another one may do.
+        transient=is_passing(error) or its == "NoSuchUpload",
     )
 
 

@@ -58,11 +58,14 @@ class Link:
         *,
         connect_timeout: float = making.CONNECT_TIMEOUT,
         read_timeout: float = making.READ_TIMEOUT,
+        tries: int = TRIES,
         client: _Client | None = None,
     ) -> None:
+        """Timeouts in seconds; `tries` is how often a call is made that fails by what may pass."""
         self.settings = settings
         self.cancel = cancel
-        self._timeouts = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
+        self._timeouts = connect_timeout, read_timeout
+        self._tries = tries
         self._client = client or _Client(settings)
         self._lock = threading.Lock()
         self._wire: Wire | None = None
@@ -71,7 +74,10 @@ class Link:
 
     def another(self) -> Link:
         """A link with connections of its own, which this one's hang-up breaks, too."""
-        link = Link(self.settings, self.cancel, **self._timeouts, client=self._client)
+        connect, read = self._timeouts
+        link = Link(
+            self.settings, self.cancel, connect_timeout=connect, read_timeout=read, client=self._client
+        )
         with self._lock:
             self._others.add(link)
             if self._down:
@@ -85,17 +91,20 @@ class Link:
             strongroom.CancelToken(),
             connect_timeout=seconds,
             read_timeout=seconds,
+            tries=1,
             client=self._client,
         )
 
-    def call(self, operation: str, *, tries: int = TRIES, **params: Any) -> dict[str, Any]:
-        """Call an operation of the bucket, such as `head_object`. Raises one of `errors.RAW`, `Cancelled`."""
-        method = self._client.method(operation, self)
+    def call(self, operation: str, *, once: bool = False, **params: Any) -> dict[str, Any]:
+        """Call an operation of the bucket, such as `head_object`; with `once` it is not tried again.
+
+        Raises one of `errors.RAW`, `Cancelled`, and what a body's own `error` says.
+        """
+        tries = 1 if once else self._tries
         for attempt in range(1, tries + 1):
             self.cancel.raise_if_cancelled()
             try:
-                answer: dict[str, Any] = method(Bucket=self.settings.bucket, **params)
-                return answer
+                return self._client.method(operation, self)(Bucket=self.settings.bucket, **params)
             except errors.RAW as error:
                 body_error = getattr(params.get("Body"), "error", None)
                 if body_error is not None:
@@ -127,7 +136,7 @@ class Link:
         with self._lock:
             self._down = True
             wire, others = self._wire, list(self._others)
-        for each in [wire, *others]:
+        for each in (wire, *others):
             if each is not None:
                 each.hang_up()
 
@@ -141,7 +150,8 @@ class Link:
         """The wire that this link's requests leave by."""
         with self._lock:
             if self._wire is None:
-                self._wire = Wire(verify=verify, **self._timeouts)
+                connect, read = self._timeouts
+                self._wire = Wire(verify=verify, connect_timeout=connect, read_timeout=read)
                 if self._down:
                     self._wire.hang_up()
             return self._wire

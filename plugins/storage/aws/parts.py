@@ -50,9 +50,6 @@ class Section:
         self.sha256 = b""
         self.error: BaseException | None = None
 
-    def __len__(self) -> int:
-        return self._length
-
     def hash(self) -> bytes:
         """Read the whole and return its SHA-256 (32 bytes)."""
         digest = hashlib.sha256()

@@ -129,7 +129,7 @@ class Publication:
         self._begin(upload)
         with self._taken_back(upload):
             begun(strongroom.Leftover(self._name, upload.upload_id))
-            if self._known.computes is None or not self._known.checksums:
+            if self._known.computes is None:
                 self._known.computes = upload.ask_for_proof()
             upload.confirmed = self._known.computes
             upload.send(reader)

@@ -120,7 +120,6 @@ class Settings(strongroom.AdapterConfig):
         "profile",
         "role_arn",
         "external_id",
-        "ca",
         "storage_class",
         mode="before",
     )
@@ -222,6 +221,8 @@ class Settings(strongroom.AdapterConfig):
     @pydantic.field_validator("ca", mode="before")
     @classmethod
     def _absolute(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():
+            return None
         return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -30,7 +30,7 @@ class _Task:
     number: int
     start: int
     length: int
-    data: bytes | None = None
+    data: BytesIO | None = None
 
 
 class Stopped(Exception):
@@ -82,7 +82,7 @@ class Multipart:
                 PartNumber=1,
                 Body=proof.WRONG_BODY,
                 ChecksumSHA256=proof.WRONG_CHECKSUM,
-                tries=1,
+                once=True,
             )
         except errors.RAW as error:
             if errors.code(error) in proof.REFUSALS:
@@ -104,8 +104,7 @@ class Multipart:
             self.size += task.length
             self._give(task, reader, progress)
         with self._changed:
-            self._changed.wait_for(lambda: self._open == 0 or self._failure is not None)
-        self._raise_failure()
+            self._wait_until(lambda: self._open == 0)
 
     def _sections(self, reader: strongroom.Reader) -> Iterator[_Task]:
         number, start = 1, 0
@@ -120,26 +119,26 @@ class Multipart:
             number, start = number + 1, start + length
 
     def _buffers(self, reader: strongroom.Reader) -> Iterator[_Task]:
-        number, start, ended = 1, 0, False
+        number, ended = 1, False
         while not ended:
-            wanted, data = part_size(number), bytearray()
-            while len(data) < wanted and not ended:
-                chunk = reader.read(min(strongroom.CHUNK, wanted - len(data)))
+            wanted, data = part_size(number), BytesIO()
+            while data.tell() < wanted and not ended:
+                chunk = reader.read(min(strongroom.CHUNK, wanted - data.tell()))
                 self._raise_failure()
-                data += chunk
+                data.write(chunk)
                 ended = not chunk
-            if data or number == 1:
-                yield _Task(number, start, len(data), data)  # type: ignore[arg-type]
-            number, start = number + 1, start + len(data)
+            if data.tell() or number == 1:
+                yield _Task(number, 0, data.tell(), data)
+            number += 1
 
     def _give(self, task: _Task, reader: strongroom.Reader, progress: _Progress) -> None:
         with self._changed:
-            # Parts in memory: one is sent while the next fills. Sections cost nothing to queue.
-            most = 1 if task.data is not None else MOST
-            self._changed.wait_for(lambda: self._open < most or self._failure is not None)
+            # Parts in memory: one is sent while the next fills. Sections cost nothing to queue, but who
+            # waits here, and not for the reader, can be seen to have stalled.
+            most = 1 if task.data is not None else 2 * self._parallel
+            self._wait_until(lambda: self._open < most)
             self._open += 1
             busy = self._open
-        self._raise_failure()
         self._tasks.put(task)
         if len(self._threads) < min(self._parallel, busy):
             thread = threading.Thread(target=self._work, args=(reader, progress), name="s3-part", daemon=True)
@@ -153,7 +152,7 @@ class Multipart:
         try:
             while (task := self._tasks.get()) is not None and self._failure is None:
                 if task.data is not None:
-                    self._send_part(task, BytesIO(task.data), buffer, progress)
+                    self._send_part(task, task.data, buffer, progress)
                 elif reader.path is not None:
                     file = file or open_file(reader.path)
                     self._send_part(task, file, buffer, progress)
@@ -174,8 +173,7 @@ class Multipart:
             self._link.cancel.raise_if_cancelled()
             progress.moved(task.number, position)
 
-        start = 0 if task.data is not None else task.start
-        section = Section(source, buffer, start, task.length, told)
+        section = Section(source, buffer, task.start, task.length, told)
         digest = section.hash()
         checksum: dict[str, Any] = {"ChecksumSHA256": proof.base64_of(digest)} if self.checksums else {}
         answer = self._link.call(
@@ -202,6 +200,18 @@ class Multipart:
         with self._changed:
             if self._failure is None:
                 self._failure = error
+            self._changed.notify_all()
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        """Wait, with `_changed` held; raises what ended the upload meanwhile."""
+        cancel = self._link.cancel
+        with cancel.calling(self._wake):
+            self._changed.wait_for(lambda: done() or self._failure is not None or cancel.cancelled)
+        cancel.raise_if_cancelled()
+        self._raise_failure()
+
+    def _wake(self) -> None:
+        with self._changed:
             self._changed.notify_all()
 
     def _raise_failure(self) -> None:
@@ -231,7 +241,7 @@ class Multipart:
             Key=self._key,
             UploadId=self.upload_id,
             MultipartUpload={"Parts": parts},
-            tries=1,
+            once=True,
             **checksum,
             **condition,
         )
