@@ -36,6 +36,7 @@ class S3(strongroom.Storage):
     def __init__(self, config: Settings, context: strongroom.Context) -> None:
         super().__init__(config, context)
         self._made: Link | None = None
+        self._closed = False
         self._learned: Known | None = None
         self._versioning: str | None = None
 
@@ -45,6 +46,8 @@ class S3(strongroom.Storage):
             from plugins.storage.aws.link import Link
 
             self._made = Link(self.config, self.context.cancel)
+            if self._closed:
+                self._made.close()
         return self._made
 
     @property
@@ -56,19 +59,19 @@ class S3(strongroom.Storage):
         return self._learned
 
     def close(self) -> None:
+        self._closed = True
         if self._made is not None:
             self._made.close()
 
     # ------------------------------------------------------------------------------------- looking
 
     def check(self) -> strongroom.StorageReport:
-        from plugins.storage.aws import checking
+        from plugins.storage.aws import checking, messages
 
         name, probe = checking.probe_name(), secrets.token_bytes(4096)
         key = keys.key(self.config.prefix, name)
-        with self._link.reporting(name):
-            for _ in self.list("strongroom-probe-"):
-                break
+        self.list(name)
+        with self._link.reporting(""):
             notes, locked = checking.lock_notes(self._link)
             notes.append(checking.proof_note(self._link, key))
         if not locked:
@@ -76,7 +79,7 @@ class S3(strongroom.Storage):
             try:
                 if b"".join(self.get(name)) != probe:
                     raise checking.different_bytes(self.config)
-                with self._link.reporting(name):
+                with self._link.reporting(""):
                     if not checking.tells_names_apart(self._link, key, probe):
                         notes.append(
                             "The server does not know If-None-Match: two uploads of one name at the same "
@@ -85,16 +88,21 @@ class S3(strongroom.Storage):
             finally:
                 self.delete(name)
         notes += checking.plain_http_note(self.config)
-        place = self.config.place
-        return strongroom.StorageReport(f"{place[:1].upper()}{place[1:]} can be written", notes=tuple(notes))
+        return strongroom.StorageReport(
+            f"{messages.capital(self.config.place)} can be written", notes=tuple(notes)
+        )
 
     def list(self, prefix: str = "") -> Iterable[strongroom.StoredFile]:
+        from plugins.storage.aws import messages
+
         found, more = [], dict[str, Any]()
-        with self._link.reporting(prefix):
+        with self._link.reporting(""):
             while True:
                 page = self._link.call(
                     "list_objects_v2", Prefix=keys.beginning(self.config.prefix, prefix), **more
                 )
+                if page.keys().isdisjoint({"Name", "KeyCount", "IsTruncated"}):
+                    raise messages.no_s3(self.config)
                 for item in page.get("Contents", []):
                     if (name := keys.name(self.config.prefix, item["Key"])) is not None:
                         found.append(_stored(name, item["Size"], item["LastModified"]))
@@ -169,9 +177,8 @@ class S3(strongroom.Storage):
         from plugins.storage.aws import upload
 
         key = keys.key(self.config.prefix, leftover.temporary_name)
-        if leftover.upload_id:
-            with self._link.reporting(leftover.temporary_name):
-                upload.abort(self._link, key, leftover.upload_id)
+        with self._link.reporting(leftover.temporary_name):
+            upload.abort(self._link, key, leftover.upload_id)
 
     # ----------------------------------------------------------------------------------- uploading
 

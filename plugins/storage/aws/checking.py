@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import strongroom
-from plugins.storage.aws import errors, proof, versions
+from plugins.storage.aws import errors, messages, proof, versions
 from plugins.storage.aws.link import Link
 from plugins.storage.aws.settings import Settings
 from plugins.storage.aws.upload import Multipart, abort
@@ -18,12 +18,12 @@ def proof_note(link: Link, key: str) -> str:
     """Begin a multipart upload under `key`, ask for the proof that uploads will have, and take it back."""
     upload = Multipart(link, key, parallel=1, options={})
     try:
-        upload.begin(checksums=True)
-    except errors.RAW as error:
-        if not errors.refuses_checksums(error):
-            raise
-        upload.begin(checksums=False)
-    try:
+        try:
+            upload.begin(checksums=True)
+        except errors.RAW as error:
+            if not errors.refuses_checksums(error):
+                raise
+            upload.begin(checksums=False)
         computed = upload.ask_for_proof()
     finally:
         abort(link, key, upload.upload_id)
@@ -64,7 +64,7 @@ def tells_names_apart(link: Link, key: str, body: bytes) -> bool:
     try:
         link.call("put_object", Key=key, Body=body, IfNoneMatch="*", **checksum(body))
     except errors.RAW as error:
-        if errors.code(error) in ("PreconditionFailed", "412"):
+        if errors.code(error) in errors.TAKEN:
             return True
         if errors.refuses_conditions(error):
             return False
@@ -87,7 +87,7 @@ def probe_name() -> str:
 def different_bytes(settings: Settings) -> strongroom.StorageError:
     """The error for a server that gives back other bytes than it was given."""
     return strongroom.StorageError(
-        f"{settings.place[:1].upper()}{settings.place[1:]} gives back other bytes than were written there.",
+        f"{messages.capital(settings.place)} gives back other bytes than were written there.",
         remedy="Do not trust this server with a backup.",
     )
 

@@ -8,6 +8,7 @@ left to botocore.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,9 @@ READ_TIMEOUT = 60.0
 _OWN_SIGNER = "strongroom-s3v4"
 _LAST_REGION = "us-east-1"
 """What servers expect that know no regions, and where Amazon S3 says which other one it is."""
+
+# Its debugging lines hold what is signed, a session's token among it.
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 _loader = botocore.loaders.create_loader()
 """The descriptions of the services, read once a process: without it each client takes 60 ms instead of 10."""

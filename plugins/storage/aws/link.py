@@ -14,7 +14,7 @@ from typing import Any
 
 import strongroom
 from plugins.storage.aws import client as making
-from plugins.storage.aws import errors
+from plugins.storage.aws import errors, messages
 from plugins.storage.aws.settings import Settings
 from plugins.storage.aws.wire import Wire
 
@@ -129,7 +129,7 @@ class Link:
                 yield
             except errors.RAW as error:
                 self.cancel.raise_if_cancelled()
-                raise errors.translate(error, self.settings, name) from error
+                raise messages.translate(error, self.settings, name) from error
 
     def hang_up(self) -> None:
         """Break every connection, from any thread; nothing goes out any more."""

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import strongroom
-from plugins.storage.aws import errors, proof
-from plugins.storage.aws.link import Link, for_at_most
-from plugins.storage.aws.upload import Multipart, Stopped, abort
+from plugins.storage.aws import errors, messages, proof
+from plugins.storage.aws.link import TRIES, Link, for_at_most
+from plugins.storage.aws.upload import Multipart, Stopped, abort, abort_all
 
 _CLEANING = 1.8
 """Seconds that cleaning up after a failure may take: a cancel has to be through within two."""
 _ENDS = 5
 """Times that the end of an upload is asked for while no answer comes."""
 _MARK = "strongroom-upload"
-_TAKEN = ("PreconditionFailed", "412")
 
 Begun = Callable[[strongroom.Leftover], None]
 ReadBack = Callable[[str, int, str], None]
@@ -82,7 +81,7 @@ class Publication:
             if errors.status(error) in (403, 404):
                 return  # nothing there; or these keys may not know, and the upload will say so
             raise
-        raise errors.taken(self._name)
+        raise messages.taken(self._name)
 
     # ------------------------------------------------------------------------------ in one request
 
@@ -101,7 +100,7 @@ class Publication:
             try:
                 answer = self._put_object(data, checksum)
             except errors.RAW as error:
-                if errors.code(error) not in _TAKEN or not self._is_ours(self._link):
+                if errors.code(error) not in errors.TAKEN or not self._is_ours(self._link):
                     raise
                 answer = {}  # the first try went through, and its answer was lost
             if self._known.computes and answer.get("ChecksumSHA256") == checksum:
@@ -124,10 +123,12 @@ class Publication:
 
     def large(self, reader: strongroom.Reader, begun: Begun) -> str:
         """Publish what comes in parts, following the reader; return the proof."""
+        # The answer that brings the ID may get lost: then the upload is found by its key.
+        begun(strongroom.Leftover(self._name))
         link = self._link.another()
         upload = Multipart(link, self._key, parallel=link.settings.parallel_parts, options=self._options)
-        self._begin(upload)
         with self._taken_back(upload):
+            self._begin(upload)
             begun(strongroom.Leftover(self._name, upload.upload_id))
             if self._known.computes is None:
                 self._known.computes = upload.ask_for_proof()
@@ -150,14 +151,21 @@ class Publication:
         return proof.CONFIRMED
 
     def _begin(self, upload: Multipart) -> None:
-        while True:
+        """Ask for the upload; those of which the server never told are removed once it has told of one."""
+        failures = 0
+        while not upload.upload_id:
             try:
                 upload.begin(checksums=self._known.checksums)
-                return
             except errors.RAW as error:
-                if not self._known.checksums or not errors.refuses_checksums(error):
+                if self._known.checksums and errors.refuses_checksums(error):
+                    self._known.checksums = False
+                    continue
+                failures += 1
+                if failures == TRIES or not errors.is_passing(error):
                     raise
-                self._known.checksums = False
+                self._link.wait(failures)
+        if failures:
+            abort_all(self._link, self._key, but=upload.upload_id)
 
     def _complete(self, upload: Multipart) -> str | None:
         """Give the object its name; return the checksum that the server answers with, if any."""
@@ -172,7 +180,7 @@ class Publication:
                     self._known.conditions = False
                     self.raise_if_taken()
                     continue
-                settled = errors.code(error) in _TAKEN or (
+                settled = errors.code(error) in errors.TAKEN or (
                     unanswered and errors.code(error) == "NoSuchUpload"
                 )
                 if settled and self._is_ours(self._link):

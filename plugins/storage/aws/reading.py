@@ -29,7 +29,7 @@ def read(link: Link, key: str, name: str, offset: int) -> Iterator[bytes]:
             return
         except errors.RAW as error:
             link.cancel.raise_if_cancelled()
-            if errors.code(error) in ("PreconditionFailed", "412"):
+            if errors.code(error) in errors.TAKEN:
                 raise stream.replaced() from error
             breaks += 1
             # Without an ETag the first answer has not come; `call` has tried for it more than once.

@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 import strongroom
-from plugins.storage.aws import errors, proof
+from plugins.storage.aws import errors, messages, proof
 from plugins.storage.aws.link import Link
 from plugins.storage.aws.parts import BLOCK, MOST, Section, open_file, part_size
 
@@ -64,7 +64,12 @@ class Multipart:
         """Ask for the upload; nothing of the file goes out yet."""
         self.checksums = checksums
         wanted: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if checksums else {}
-        answer = self._link.call("create_multipart_upload", Key=self._key, **self._options, **wanted)
+        # Once: each call that the server has heard makes another upload, whether or not its answer arrives.
+        answer = self._link.call(
+            "create_multipart_upload", once=True, Key=self._key, **self._options, **wanted
+        )
+        if "UploadId" not in answer:
+            raise messages.no_s3(self._link.settings)
         self.upload_id = answer["UploadId"]
 
     def ask_for_proof(self) -> bool:
@@ -256,34 +261,50 @@ class Multipart:
 
 
 def abort(link: Link, key: str, upload_id: str) -> None:
-    """Remove an upload and all its parts, and see that it is gone. Nothing there is fine."""
+    """Remove an upload and all its parts, and see that it is gone. Nothing there is fine.
+
+    Without an ID, because its answer never came, all uploads of that key are removed.
+    """
+    if not upload_id:
+        return abort_all(link, key)
     for _ in range(3):  # a part that was under way may come in after an abort
         try:
             link.call("abort_multipart_upload", Key=key, UploadId=upload_id)
         except errors.RAW as error:
             if errors.code(error) not in _GONE:
                 raise
-        if not _is_under_way(link, key, upload_id):
-            return
+        if upload_id not in _under_way(link, key):
+            return None
     raise strongroom.StorageError(
         f"The unfinished upload of {key} is still there after it was aborted.", transient=True
     )
 
 
-def _is_under_way(link: Link, key: str, upload_id: str) -> bool:
-    # ListParts would say it, too; SeaweedFS takes two seconds to find none.
+def abort_all(link: Link, key: str, *, but: str = "") -> None:
+    """Remove every upload of exactly that key, except for one.
+
+    An artifact's name is unique by construction, so they are all its own.
+    """
+    for upload_id in _under_way(link, key):
+        if upload_id != but:
+            abort(link, key, upload_id)
+
+
+def _under_way(link: Link, key: str) -> list[str]:
+    """The IDs of a key's uploads; none where nobody tells us."""
+    # ListParts would tell of one, too; SeaweedFS takes two seconds to find none.
+    found: list[str] = []
     more: dict[str, Any] = {}
     while True:
         try:
             page = link.call("list_multipart_uploads", Prefix=key, **more)
         except errors.RAW as error:
             if errors.status(error) in (403, 405, 501):
-                return False  # nobody tells us
+                return []
             raise
-        if any(found["UploadId"] == upload_id for found in page.get("Uploads", [])):
-            return True
+        found += [its["UploadId"] for its in page.get("Uploads", []) if its["Key"] == key]
         if not page.get("IsTruncated") or page.get("NextKeyMarker") != key:
-            return False
+            return found
         more = {"KeyMarker": key, "UploadIdMarker": page.get("NextUploadIdMarker", "")}
 
 
