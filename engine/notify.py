@@ -122,8 +122,11 @@ def message_of(execution: Execution) -> Message:
         size = "" if artifact.size is None else f", {size_text(artifact.size)}"
         facts.append((f"Database {artifact.database}", f"{artifact.status}{size}"))
     for destination in execution.destinations:
+        copies = [its for its in execution.copies if its.destination_id == destination.destination_id]
+        stored = sum(its.status is Status.SUCCESS for its in copies)
+        some = f", {stored} of {len(copies)} stored" if 0 < stored < len(copies) else ""
         reason = f": {destination.error}" if destination.error else ""
-        facts.append((f"Destination {destination.name}", f"{destination.status}{reason}"))
+        facts.append((f"Destination {destination.name}", f"{destination.status}{some}{reason}"))
     body = [execution.error or "", execution.remedy or ""]
     if execution.status is Status.SUCCESS:
         stored = sum(its.status is Status.SUCCESS for its in execution.destinations)

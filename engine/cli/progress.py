@@ -135,7 +135,7 @@ class ProgressView:
         if event.state is DestinationState.UPLOADING:
             text = size_text(event.bytes_sent)
         elif event.state is DestinationState.RETRYING and event.retry_in is not None:
-            text = f"tries again in {span_text(event.retry_in)}"
+            text = f"attempt {event.attempt} of {event.attempts} in {span_text(event.retry_in)}"
         done = event.state is DestinationState.SUCCESS
         self._bars.update(
             self._destinations[name],

@@ -65,22 +65,18 @@ def _backups(ctx: RunnerContext) -> tuple[str, ...]:
 
 
 def _explain(ctx: RunnerContext) -> None:
-    """Give a run that failed or was partial by its copies the words for it: every cause, one remedy."""
+    """Give a run that failed or was partial by its copies the words for it: every cause, and what to do."""
     if ctx.error or ctx.status not in (Status.FAILED, Status.PARTIAL):
         return
-    failed = [
-        destination
-        for destination in ctx.destinations
-        if outcome.destination_status(ctx, destination) is not Status.SUCCESS
-        and outcome.own_error(destination)
-    ]
-    ctx.error = "; ".join(
-        [artifact.error for artifact in ctx.artifacts if outcome.never_dumped(artifact)]
-        + [f"{destination.name}: {outcome.own_error(destination)}" for destination in failed]
-    )
+    causes = [artifact.error for artifact in ctx.artifacts if outcome.never_dumped(artifact)]
+    remedies = [ctx.remedy]
+    for destination in ctx.destinations:
+        if error := outcome.own_error(destination):
+            causes.append(f"{destination.name}: {error}")
+            remedies.append(outcome.own_remedy(destination))
+    ctx.error = "; ".join(cause.rstrip(".") for cause in causes) if len(causes) > 1 else "".join(causes)
     ctx.error_kind = ctx.error_kind or "StorageError"
-    remedies = [outcome.own_remedy(destination) for destination in failed]
-    ctx.remedy = ctx.remedy or next(filter(None, remedies), "Test the destinations that failed.")
+    ctx.remedy = " ".join(dict.fromkeys(filter(None, remedies))) or "Test the destinations that failed."
 
 
 def _clean_up(ctx: RunnerContext) -> None:

@@ -125,7 +125,9 @@ def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationConte
             LogType.STORAGE,
             error.remedy,
         )
-        recorder.destination(endpoint.name, DestinationState.FAILED, message=destination.error)
+        recorder.destination(
+            endpoint.name, DestinationState.FAILED, message=destination.error, remedy=error.remedy
+        )
     return destination
 
 

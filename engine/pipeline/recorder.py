@@ -180,13 +180,12 @@ class Recorder:
         total: int | None = None,
         retry_in: float | None = None,
         message: str = "",
+        remedy: str = "",
         attempt: int = 1,
         attempts: int = 1,
+        database: str = "",
     ) -> None:
-        """Tell of one destination's row: of each change of state, of its bytes about five times a second.
-
-        `attempt` is the one under way, or the one that has just failed.
-        """
+        """Tell of one destination's row: of each change of state, of its bytes about five times a second."""
         with self._lock:
             changed = state is not self._states.get(name) or state not in _MOVING
             if not self._due(f"destination {name}", time.monotonic(), changed):
@@ -201,8 +200,10 @@ class Recorder:
                 total=total,
                 retry_in=retry_in,
                 message=self.clean(message),
+                remedy=self.clean(remedy),
                 attempt=attempt,
                 attempts=attempts,
+                database=database,
             )
         )
 

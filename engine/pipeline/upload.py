@@ -25,6 +25,7 @@ from engine.pipeline.context import Artifact, DestinationContext, RunnerContext,
 from engine.pipeline.delivery import Delivery
 from engine.pipeline.first_look import first_look
 from engine.pipeline.leftovers import PATIENCE
+from engine.pipeline.outcome import never_dumped
 
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 60.0
@@ -46,12 +47,16 @@ def upload(ctx: RunnerContext, destination: DestinationContext, artifact: Artifa
         return UploadResult(artifact, Status.CANCELLED, error=str(cancelled), bytes_sent=work.sent)
     except Exception as error:  # any adapter's surprise is this destination's failure, never the run's
         message, remedy = ctx.recorder.clean(_say(error)), _remedy(error)
-        work.log(f"Upload failed: {message}.", LogLevel.ERROR, remedy)
-        work.tell(DestinationState.FAILED, message=message)
+        if never_dumped(artifact):
+            work.log(f"There is no dump of {artifact.database} to be stored.", LogLevel.WARNING)
+            work.tell(DestinationState.WAITING)
+        else:
+            work.log(f"Upload failed: {message}.", LogLevel.ERROR, remedy)
+            work.tell(DestinationState.FAILED, message=message, remedy=remedy)
         return UploadResult(artifact, Status.FAILED, error=message, remedy=remedy, bytes_sent=work.sent)
     work.sent = artifact.size or 0
     work.log(f"{artifact.name} is stored whole: {proof}.", LogLevel.SUCCESS)
-    work.tell(DestinationState.SUCCESS)
+    work.tell(DestinationState.SUCCESS, message=proof)
     return UploadResult(artifact, Status.SUCCESS, proof=proof, bytes_sent=work.sent)
 
 
@@ -156,7 +161,7 @@ class _Upload:
             LogLevel.WARNING,
             _remedy(error),
         )
-        self.tell(DestinationState.RETRYING, retry_in=wait, message=_say(error))
+        self.tell(DestinationState.RETRYING, retry_in=wait, message=_say(error), remedy=_remedy(error))
 
     # -- telling -------------------------------------------------------------------------------------
 
@@ -166,8 +171,16 @@ class _Upload:
             f"[{self._destination.name}] {message}", level, LogType.STORAGE, details, stage=Stage.UPLOAD
         )
 
-    def tell(self, state: DestinationState, *, retry_in: float | None = None, message: str = "") -> None:
-        """Send the destination's row."""
+    def tell(
+        self,
+        state: DestinationState,
+        *,
+        retry_in: float | None = None,
+        message: str = "",
+        remedy: str = "",
+    ) -> None:
+        """Send the destination's row. While it waits for a retry, the attempt is the one that comes."""
+        comes = state is DestinationState.RETRYING
         self._ctx.recorder.destination(
             self._destination.name,
             state,
@@ -175,8 +188,10 @@ class _Upload:
             total=self._artifact.size,
             retry_in=retry_in,
             message=message,
-            attempt=max(1, self._attempts),
+            remedy=remedy,
+            attempt=max(1, self._attempts + comes),
             attempts=self._most,
+            database=self._artifact.database,
         )
 
     def _moved(self, position: int, size: int | None, ended: bool) -> None:

@@ -94,6 +94,7 @@ class Store:
     # -- opening -------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
+        schema.refuse_if_emptied(self.path)
         schema.make_private_file(self.path)
         with kindly(self.path):
             if not self._is_newest():

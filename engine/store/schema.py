@@ -34,6 +34,26 @@ def make_private_file(path: Path) -> None:
         ) from error
 
 
+def refuse_if_emptied(path: Path) -> None:
+    """Raise `StoreError` for a file of no bytes at all, where this installation has left other traces.
+
+    It was not made just now: its disk was full, or somebody emptied it. A fresh installation in its place
+    would know no job and no destination, and take the vault's secrets for its own.
+    """
+    try:
+        # Looked at before the size: while it is being made, there is no other trace yet.
+        used = path.with_name("vault.json").exists() or any(path.with_name("locks").glob("*"))
+        emptied = used and path.exists() and path.stat().st_size == 0
+    except OSError:
+        return  # whoever opens it says what is wrong with the folder
+    if emptied:
+        raise StoreError(
+            f"Strongroom's own database {path} is empty, though this installation was used before.",
+            remedy="Put a copy of it back. If there is none, move the empty file away to begin anew: the "
+            "destinations keep their backups, and list them to whoever has the key.",
+        )
+
+
 def current_revision(connection: Connection) -> str | None:
     """The revision that the file is at; None when it says none."""
     there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -113,8 +114,8 @@ class FaultyFolder(LocalFolder):
 
     `gate` and `hang` name points: `open`, `look` (any stat), `list`, `upload` and `sidecar` (before either is
     put), `middle` (the artifact has been begun), `late` and `late-sidecar` (the one or the other has been
-    stored, and the answer is to come), `discard`, `delete`, `close`. At a `gate` a cancel is heard, at a
-    `hang` it is not.
+    stored, and the answer is to come), `discard`, `delete`, `close`. At a `gate` a cancel is heard; who may
+    `hang` is deaf to it everywhere.
 
     `fault` is one of `put`, `sidecar`, `lost`, `lost-sidecar` (it was stored, the answer is lost),
     `torn-sidecar` (it was begun), `refused`, `full`, `list`, `delete`.
@@ -136,7 +137,9 @@ class FaultyFolder(LocalFolder):
     calls: list[tuple[str, str, str]] = []  # noqa: RUF012 - folder, verb and name of each call of any of them
 
     def __init__(self, config: Any, context: strongroom.Context) -> None:
-        super().__init__(config, context)
+        deaf = replace(context, cancel=strongroom.CancelToken())
+        super().__init__(config, deaf if config.hang else context)
+        self._gates_hear = context.cancel
         self._at("open", "")
 
     def close(self) -> None:
@@ -154,7 +157,7 @@ class FaultyFolder(LocalFolder):
         sidecar = name.endswith(".meta.json")
         self._at("sidecar" if sidecar else "upload", name)
         if self.config.fault == ("sidecar" if sidecar else "put"):
-            self._fail(name, strongroom.StorageError("The connection was reset.", transient=True))
+            self._fail(name, _reset())
         if self.config.fault == "refused":
             self._fail(name, strongroom.StorageError("The key was refused.", remedy="Enter it again."))
         if self.config.fault == "full":
@@ -163,7 +166,7 @@ class FaultyFolder(LocalFolder):
         def told(leftover: strongroom.Leftover) -> None:
             begun(leftover)
             if sidecar and self.config.fault == "torn-sidecar":
-                self._fail(name, strongroom.StorageError("The connection was reset.", transient=True))
+                self._fail(name, _reset())
             if not sidecar:
                 self._at("middle", name)
 
@@ -198,7 +201,7 @@ class FaultyFolder(LocalFolder):
         if point in self.config.hang:
             GATES[point].hang()
         if point == self.config.gate:
-            GATES[point].hold(self.context.cancel)
+            GATES[point].hold(self._gates_hear)
 
     def _fail(self, name: str, error: strongroom.StorageError) -> None:
         if self.config.only not in name:
@@ -207,6 +210,10 @@ class FaultyFolder(LocalFolder):
         self.failures[key] = self.failures.get(key, 0) + 1
         if self.failures[key] <= self.config.times:
             raise error
+
+
+def _reset() -> strongroom.StorageError:
+    return strongroom.StorageError("The connection was reset.", remedy="Try again.", transient=True)
 
 
 class _Plugin:

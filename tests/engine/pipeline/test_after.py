@@ -75,6 +75,25 @@ def test_people_hear_of_a_failed_run_with_what_to_do(bench: Bench, server: Serve
     assert "Mend it." in message["message"]
 
 
+def test_people_hear_how_much_of_a_set_each_destination_has(bench: Bench, server: Server) -> None:
+    shop = make_shop(bench.folder / "shop.sqlite")
+    bad: dict[str, object] = {"path": str(bench.folder / "bad"), "fault": "put", "only": "/b_"}
+    job = bench.job(
+        source="faulty-source",
+        source_values={"path": str(shop), "names": ["a", "b", "c"], "broken": ["c"]},
+        destinations={"good": ("local", {"path": str(bench.folder / "good")}), "bad": ("faulty-folder", bad)},
+        options=JobOptions(upload_attempts=1),
+    )
+
+    assert bench.run(told(bench, server, job, Status.PARTIAL)).status is Status.PARTIAL
+
+    [message] = server.got
+    assert message["title"] == "shop-nightly: only partly backed up"
+    assert "Destination good: Success\n" in message["message"] + "\n"
+    assert "Destination bad: Failed, 1 of 2 stored: The connection was reset" in message["message"]
+    assert "The database c is gone" in message["message"]
+
+
 def test_each_destination_keeps_by_its_own_retention(bench: Bench) -> None:
     job = bench.job(
         destinations={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from engine.pipeline import leftovers
 from engine.pipeline.leftovers import Ledger
 from engine.values import Leftover
 from tests.conftest import Bench
+from tests.parts.faulty import Gate
 
 TEMPORARY = "shop-nightly/.shop.sqlite.0123456789abcdef.partial"
 
@@ -66,3 +68,29 @@ def test_a_small_file_under_way_is_left_to_its_writer_for_a_while(
     monkeypatch.setattr(leftovers, "_SMALL_FILE_PATIENCE", timedelta(0))
     assert swept(bench) == []
     assert bench.workspace.store.leftovers.list() == []
+
+
+def test_a_destination_that_hangs_keeps_no_other_from_being_swept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, gate: Callable[..., Gate]
+) -> None:
+    monkeypatch.setattr(leftovers, "PATIENCE", 0.3)
+    monkeypatch.setattr("engine.pipeline.attempt.GRACE", 0.3)
+    gate("discard")
+    places = {
+        "bad": {"path": str(bench.folder / "bad"), "hang": ["discard"]},
+        "good": {"path": str(bench.folder)},
+    }
+    job = bench.job(destinations={name: ("faulty-folder", values) for name, values in places.items()})
+    [bad, good] = [its.destination_id for its in job.destinations]
+    for place in (bad, good):
+        bench.workspace.store.executions.add(f"dead-{place}")
+        Ledger(bench.workspace.store, f"dead-{place}", place).record(Leftover(TEMPORARY))
+    for folder in ("bad", "."):
+        (bench.folder / folder / TEMPORARY).parent.mkdir(parents=True)
+        (bench.folder / folder / TEMPORARY).touch()
+
+    [problem] = swept(bench)
+
+    assert "not done in 0.3 s" in problem
+    assert not (bench.folder / TEMPORARY).exists()
+    assert [its.destination_id for its in bench.workspace.store.leftovers.list()] == [bad]

@@ -129,14 +129,15 @@ def test_retries_are_told_with_their_number_and_when_they_come(bench: Bench, gat
     assert list(dict.fromkeys(seen)) == [
         ("waiting", 1),
         ("uploading", 1),
-        ("retrying", 1),
-        ("uploading", 2),
         ("retrying", 2),
+        ("uploading", 2),
+        ("retrying", 3),
         ("uploading", 3),
         ("verifying", 3),
         ("success", 3),
     ]
-    assert {its.attempts for its in told[1:]} == {3}
+    assert {(its.attempts, its.database) for its in told[1:]} == {(3, "shop")}
+    assert told[-1].message == "read back from the disk"
     retrying = [its for its in told if its.state is DestinationState.RETRYING]
     assert all(its.retry_in is not None and its.retry_in > 0 for its in retrying)
     assert all(its.message == "The connection was reset" for its in retrying)

@@ -162,6 +162,28 @@ def test_a_damaged_file_is_refused_with_a_way_out(path: Path) -> None:
     assert "Move it away" in caught.value.remedy
 
 
+@pytest.mark.parametrize("trace", ["vault.json", "locks/k3f9abcdef.lock"])
+def test_an_emptied_file_is_not_taken_for_a_fresh_one(path: Path, trace: str) -> None:
+    path.touch()
+    (path.parent / "locks").mkdir()
+    (path.parent / trace).write_text("{}")
+    with pytest.raises(StoreError, match="is empty, though") as caught:
+        Store(path)
+    assert "copy" in caught.value.remedy
+    assert path.stat().st_size == 0
+
+    path.unlink()  # as the remedy says
+    Store(path).close()
+
+
+def test_an_empty_file_alone_is_a_fresh_one(path: Path) -> None:
+    """As it lies there when the first of two that open it at once has only just made it."""
+    path.touch()
+    (path.parent / "locks").mkdir()
+    Store(path).close()
+    assert path.stat().st_size > 0
+
+
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be opened"):
