@@ -4,108 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from engine.cancellation import CancelToken
 from engine.errors import SshError
+from engine.ssh import agents
 from engine.ssh.access import Access
-from engine.ssh.dialing import apart
 from engine.ssh.known_hosts import ServerKey
 from engine.ssh.library import paramiko
+from engine.ssh.private_keys import load_key
 
 ANSWER = 60.0
-"""Seconds that a server, or an agent that asks somebody, may take for one attempt."""
+"""Seconds that one attempt may take: the server's answer, and that of a person whom the agent asks."""
 
-_Try = Callable[[Any], list[str]]
+_WORDS = {"publickey": "key", "password": "password"}
 
 
+@dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One proof: the SSH method that it needs, how it is called in messages, and how it is given."""
+    """One proof: the SSH method that it needs, how messages call it, and how it is given.
 
-    def __init__(self, method: str, words: str, give: _Try) -> None:
-        self.method = method
-        self.words = words
-        self.give = give
+    `give` returns the methods that the server wants besides, none when it is content.
+    """
 
-
-class _Attempts:
-    """All that this user can prove, in the order to try; `hints` say what there was not."""
-
-    def __init__(self, access: Access, cancel: CancelToken, held: ExitStack) -> None:
-        self._access = access
-        self._cancel = cancel
-        self._held = held
-        self.hints: list[str] = []
-
-    def __iter__(self) -> Iterator[_Attempt]:
-        access = self._access
-        if access.private_key is not None:
-            key = load_key(access.private_key.expanduser(), access.passphrase)
-            yield _with_key(access, key, f"the key {access.private_key}")
-        if access.agent:
-            yield from self._of_the_agent()
-        if access.password is not None:
-            yield _Attempt("password", "the password", _password(access, access.password))
-            yield _Attempt(
-                "keyboard-interactive",
-                "the password, as the answer to its question",
-                _answer(access, access.password),
-            )
-
-    def _of_the_agent(self) -> Iterator[_Attempt]:
-        library = paramiko()
-        try:
-            agent = apart(library.Agent, self._cancel, ANSWER)
-        except (library.SSHException, OSError, TimeoutError) as error:
-            self.hints.append(f"the SSH agent does not answer ({error or 'no answer in time'})")
-            return
-        self._held.callback(agent.close)  # its keys sign only while it is open
-        keys = agent.get_keys()
-        if not keys:
-            self.hints.append("no SSH agent with keys was found (SSH_AUTH_SOCK)")
-        for key in keys:
-            comment = f" {key.comment}" if getattr(key, "comment", "") else ""
-            yield _with_key(self._access, key, f"the agent's key{comment}")
+    method: str
+    words: str
+    give: Callable[[Any], list[str]]
 
 
 def log_in(transport: Any, access: Access, cancel: CancelToken) -> None:
-    """Prove who we are. Raises `SshError` that says what was tried and what the server takes.
-
-    A server may want several proofs (a key, then a password): it goes on with those not yet given.
-    """
+    """Prove who we are. Raises `SshError` that says what was tried and what the server takes."""
     transport.auth_timeout = ANSWER
-    allowed = _allowed(transport, access)
-    if allowed is None:
-        return
     with ExitStack() as held:
-        _try_all(transport, access, allowed, _Attempts(access, cancel, held))
-
-
-def _try_all(transport: Any, access: Access, allowed: list[str], attempts: _Attempts) -> None:
-    library = paramiko()
-    tried: list[str] = []
-    left = list(attempts)
-    while left:
-        attempt = next((its for its in left if its.method in allowed), None)
-        if attempt is None:
-            break
-        left.remove(attempt)
-        tried.append(attempt.words)
-        try:
-            remaining = attempt.give(transport)
-        except library.BadAuthenticationType as error:
-            allowed = list(error.allowed_types)
-            continue
-        except library.AuthenticationException as error:
-            if not transport.is_active():
-                raise _cut_off(access, tried, allowed) from error
-            continue
-        if not remaining:
-            return
-        tried[-1] += " (accepted, but not enough)"
-        allowed = remaining
-    raise _refused(access, tried, allowed, attempts.hints)
+        proofs = _Proofs(access, cancel, held)
+        attempts = list(proofs)
+        allowed = _allowed(transport, access)
+        if allowed is not None:
+            _try_all(transport, access, allowed, attempts, proofs.hints)
 
 
 def _allowed(transport: Any, access: Access) -> list[str] | None:
@@ -126,93 +62,118 @@ def _allowed(transport: Any, access: Access) -> list[str] | None:
     return None
 
 
-def _with_key(access: Access, key: Any, words: str) -> _Attempt:
-    shown = ServerKey(key.get_name(), key.asbytes()).value
-
-    def give(transport: Any) -> list[str]:
-        return list(transport.auth_publickey(access.user, key))
-
-    return _Attempt("publickey", f"{words} ({shown})", give)
-
-
-def _password(access: Access, password: str) -> _Try:
-    def give(transport: Any) -> list[str]:
-        return list(transport.auth_password(access.user, password, fallback=False))
-
-    return give
-
-
-def _answer(access: Access, password: str) -> _Try:
-    """The password as the answer to one hidden question, which is how PAM often asks for it."""
-
-    def answer(title: str, instructions: str, questions: list[tuple[str, bool]]) -> list[str]:
-        if not questions:
-            return []
-        if len(questions) > 1 or questions[0][1]:
-            raise paramiko().SSHException("The server asks for more than a password.")
-        return [password]
-
-    def give(transport: Any) -> list[str]:
-        return list(transport.auth_interactive(access.user, answer))
-
-    return give
-
-
-def load_key(path: Path, passphrase: str | None) -> Any:
-    """A private key of any kind that OpenSSH writes. Raises `SshError`; its texts hold nothing of the key."""
+def _try_all(
+    transport: Any, access: Access, allowed: list[str], attempts: list[_Attempt], hints: list[str]
+) -> None:
+    """Try what the server takes, until it is content. It may want several proofs: a key, then a password."""
     library = paramiko()
-    try:
-        start = path.read_bytes()[:64]
-    except OSError as error:
-        raise SshError(
-            f"The private key {path} cannot be read: {error.strerror}.",
-            remedy="Name a file that this user can read.",
-        ) from error
-    if start.startswith(b"PuTTY-User-Key-File"):
-        raise SshError(
-            f"{path} is a key in PuTTY's own format.",
-            remedy="Convert it: puttygen FILE -O private-openssh-new -o NEWFILE",
-        )
-    if start.startswith((b"ssh-", b"ecdsa-")):
-        raise SshError(
-            f"{path} is a public key.", remedy="Name the private one: the file of that name without .pub."
-        )
-    try:
-        return library.PKey.from_path(path, passphrase.encode() if passphrase else None)
-    except library.UnknownKeyType:
-        raise SshError(
-            f"{path} is a key of a kind that is not used any more.",
-            remedy="Make a new one: ssh-keygen -t ed25519",
-        ) from None
-    except (library.SSHException, ValueError, TypeError) as error:
-        # Which of these a locked or foreign file raises is the libraries' business, and changes.
-        raise _unusable(path, passphrase, error) from None
+    tried: list[str] = []
+    while attempt := next((its for its in attempts if its.method in allowed), None):
+        attempts.remove(attempt)
+        tried.append(attempt.words)
+        try:
+            remaining = attempt.give(transport)
+        except library.BadAuthenticationType as error:
+            allowed = list(error.allowed_types)
+        except library.AuthenticationException as error:
+            if not transport.is_active():
+                raise _cut_off(access, tried, allowed) from error
+            if "timeout" in str(error):
+                raise _silent(access, attempt) from error
+        else:
+            if not remaining:
+                return
+            tried[-1] += " (accepted, but not enough)"
+            allowed = remaining
+    for word in dict.fromkeys(_WORDS[its.method] for its in attempts if its.method in _WORDS):
+        hints.append(f"it takes no {word}")
+    raise _refused(access, tried, allowed, hints)
 
 
-def _unusable(path: Path, passphrase: str | None, error: Exception) -> SshError:
-    text = str(error).lower()
-    if "password" in text or "passphrase" in text or "decrypt" in text or "corrupt" in text:
-        if passphrase:
-            return SshError(
-                f"The passphrase does not open the private key {path}.", remedy="Enter its passphrase again."
-            )
-        return SshError(
-            f"The private key {path} is locked with a passphrase.", remedy="Enter its passphrase."
+class _Proofs:
+    """All that this user can prove, in the order to try; `hints` say what there was not."""
+
+    def __init__(self, access: Access, cancel: CancelToken, held: ExitStack) -> None:
+        self._access = access
+        self._cancel = cancel
+        self._held = held
+        self.hints: list[str] = []
+
+    def __iter__(self) -> Iterator[_Attempt]:
+        access = self._access
+        if access.private_key is not None:
+            key = load_key(access.private_key.expanduser(), access.passphrase)
+            yield self._key(key, f"the key {access.private_key}")
+        if access.agent:
+            yield from self._keys_of_the_agent()
+        if access.password is not None:
+            yield self._password(access.password)
+            yield self._answer(access.password)
+
+    def _key(self, key: Any, words: str) -> _Attempt:
+        shown = ServerKey(key.get_name(), key.asbytes()).value
+        return _Attempt(
+            "publickey",
+            f"{words} ({shown})",
+            lambda transport: list(transport.auth_publickey(self._access.user, key)),
         )
-    return SshError(f"{path} is no private key that can be read.", remedy="Make one: ssh-keygen -t ed25519")
+
+    def _password(self, password: str) -> _Attempt:
+        return _Attempt(
+            "password",
+            "the password",
+            lambda transport: list(
+                transport.auth_password(self._access.user, password, fallback=False),
+            ),
+        )
+
+    def _answer(self, password: str) -> _Attempt:
+        """The password as the answer to one hidden question, which is how PAM asks for it."""
+
+        def answer(title: str, instructions: str, questions: list[tuple[str, bool]]) -> list[str]:
+            if len(questions) == 1 and not questions[0][1]:
+                return [password]
+            if questions:
+                asked = ", ".join(question.strip(" :") for question, _ in questions)
+                self.hints.append(f"it asks for more than a password: {asked}")
+            return [""] * len(questions)
+
+        return _Attempt(
+            "keyboard-interactive",
+            "the password, as the answer to its question",
+            lambda transport: list(transport.auth_interactive(self._access.user, answer)),
+        )
+
+    def _keys_of_the_agent(self) -> Iterator[_Attempt]:
+        try:
+            keys = agents.keys(self._cancel, self._held)
+        except agents.NoAgent as problem:
+            self.hints.append(str(problem))
+            return
+        for key in keys:
+            comment = f" {key.comment}" if getattr(key, "comment", "") else ""
+            yield self._key(key, f"the agent's key{comment}")
 
 
 def _refused(access: Access, tried: list[str], allowed: list[str], hints: list[str]) -> SshError:
-    takes = ", ".join(allowed) or "nothing more"
-    if not tried:
-        what = "; ".join(hints) or "no password and no key is configured for it"
-        what = f"There was nothing to try: {what}."
+    if tried:
+        what = f"Tried: {', '.join(tried)}"
     else:
-        what = f"Tried: {', '.join([*tried, *hints])}."
+        what = "There was nothing to try"
+        hints = hints or ["no password and no key is configured for it"]
     return SshError(
-        f"{access.login} was not let in. {what} The server takes: {takes}.",
-        remedy=f"Check the user's name and its password or key; a key's public half belongs into "
+        f"{access.login} was not let in. {'; '.join([what, *hints])}. "
+        f"The server takes: {', '.join(allowed) or 'nothing more'}.",
+        remedy="Check the user's name and its password or key. A key's public half belongs into "
         f"~/.ssh/authorized_keys of {access.user} on the server.",
+    )
+
+
+def _silent(access: Access, attempt: _Attempt) -> SshError:
+    return SshError(
+        f"{access.server} did not answer within {ANSWER:.0f} s to an attempt to log in: {attempt.words}.",
+        remedy="See whether an agent asks you for something, else look into the server's own log.",
+        transient=True,
     )
 
 

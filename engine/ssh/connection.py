@@ -199,7 +199,6 @@ def connect(access: Access, cancel: CancelToken, *, sock: Any = None) -> Connect
 
 def _negotiate(connection: Connection, host_keys: HostKeys) -> None:
     """Agree on keys and algorithms. Raises `SshError`."""
-    library = paramiko()
     transport, access = connection.transport, connection.access
     notes = negotiation.Notes()
     log = negotiation.logger(notes)
@@ -218,19 +217,38 @@ def _negotiate(connection: Connection, host_keys: HostKeys) -> None:
     if transport.is_active() and done.is_set() and error is None:
         return
     connection.raise_if_cancelled()
-    if isinstance(error, library.IncompatiblePeer):
-        raise negotiation.incompatible(access.server, transport, str(error), notes) from error
-    if "protocol" in str(error) and "banner" not in str(error):
-        raise SshError(
+    raise _not_agreed(access, transport, error, notes) from error
+
+
+def _not_agreed(
+    access: Access, transport: Any, error: BaseException | None, notes: negotiation.Notes
+) -> SshError:
+    """Why no encrypted connection came about. Only the library's words tell one cause from another."""
+    complaint = str(error or "")
+    if (
+        "Indecipherable" in complaint
+        or "Invalid SSH banner" in complaint
+        or negotiation.NO_GREETING in complaint
+    ):
+        return SshError(
             f"What answers at {access.server} is no SSH server.",
             remedy="Check the host name and the port.",
-        ) from error
-    why = notes.farewell or _reason(error) or "no answer in time"
-    raise SshError(
+        )
+    if "Incompatible version" in complaint:
+        return SshError(
+            f"{access.server} speaks version 1 of SSH alone, which is not secure.",
+            remedy="Update the SSH server there.",
+        )
+    if isinstance(error, paramiko().IncompatiblePeer):
+        return negotiation.incompatible(access.server, transport, complaint, notes)
+    why = (
+        notes.said or ("it hung up" if isinstance(error, EOFError) else _reason(error)) or "no answer in time"
+    )
+    return SshError(
         f"{access.server} answered, but no SSH connection came about: {why}.",
-        remedy="Check the host name and the port; look into the server's own log.",
+        remedy="Try again; if it stays so, check the port, and look into the server's own log.",
         transient=True,
-    ) from error
+    )
 
 
 def _reason(error: BaseException | None) -> str:

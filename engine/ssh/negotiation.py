@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from engine.errors import SshError
@@ -24,6 +25,9 @@ MACS = (
 )
 """Beside a cipher that does not authenticate. HMAC-SHA1 is what old servers have, and is not broken."""
 
+NO_GREETING = "this is no line of a greeting"
+"""What our own reading of a server's first line complains of, for want of a better way to say it."""
+
 _OFFERS = {
     "kex": ("kex algos: ", "key exchange"),
     "host key": ("server key: ", "host key"),
@@ -36,21 +40,27 @@ _OFFERS = {
 class Notes(logging.Handler):
     """Listens to a connection's log while it is being made: there alone stands what the server offered.
 
-    Nothing of it is written anywhere; two kinds of lines are kept for our own errors.
+    Nothing of it is written anywhere; three kinds of lines are kept for our own errors: the server's
+    offers, what it said in place of a greeting, and why it hung up.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.offers: dict[str, str] = {}
-        self.farewell = ""
+        self.said = ""
+
+    @property
+    def is_of_another_protocol(self) -> bool:
+        """Whether what was said is how servers of the web, of mail and of FTP begin their lines."""
+        return re.match(r"HTTP/|\d{3}[ -]", self.said) is not None
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         for word, (start, _) in _OFFERS.items():
             if text.startswith(start):
                 self.offers[word] = text.removeprefix(start)
-        if text.startswith("Disconnect (code "):
-            self.farewell = text.partition(": ")[2]
+        if text.startswith(("Disconnect (code ", "Banner: ")):
+            self.said = text.partition(": ")[2].strip()[:200] or self.said
 
 
 def logger(notes: Notes) -> logging.Logger:

@@ -12,6 +12,8 @@ from typing import Any
 
 from paramiko.packet import NeedRekeyException, Packetizer
 
+from engine.ssh.negotiation import NO_GREETING
+
 _RECEIVE = 256 << 10
 """Bytes asked of the system at once."""
 _LONGEST_LINE = 64 << 10
@@ -64,7 +66,7 @@ class Packets(Packetizer):  # type: ignore[misc]
             line += self._view[self._start : self._end]
             self._start = self._end
             if len(line) > _LONGEST_LINE:
-                raise EOFError
+                raise ValueError(NO_GREETING)
 
     def _receive(self, *, may_rekey: bool = False, until: float | None = None) -> None:
         """Fill the empty space with what has come, waiting for it; the socket wakes us now and then."""
