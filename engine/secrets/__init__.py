@@ -51,6 +51,12 @@ def open_secrets(home: Home, environ: Mapping[str, str] | None = None) -> Secret
     return VaultSecrets(home.vault, lambda: _passphrase(given, given_file))
 
 
+def passphrase_file(environ: Mapping[str, str]) -> Path | None:
+    """The file with the vault's passphrase, where the vault and such a file are chosen."""
+    given = environ.get(PASSPHRASE_FILE, "")
+    return Path(given).expanduser() if given and environ.get(VAULT, "").strip().lower() == "file" else None
+
+
 def _passphrase(given: str, given_file: str) -> str:
     if given and given_file:
         raise SecretsError(
