@@ -100,12 +100,13 @@ class Connection:
     def lost(self, cause: BaseException | None = None) -> SshError:
         """The error of a connection that broke. Raises `Cancelled` when it was cut by a cancel."""
         self._cancel.raise_if_cancelled()
-        why = f": {_reason(cause)}" if cause is not None and _reason(cause) else ""
-        return SshError(
-            f"The connection to {self.access.server} was lost{why}.",
-            remedy="Check the network and the server, then try again.",
-            transient=True,
-        )
+        why = notes.said or _reason(error) or ("it hung up" if error is not None else "no answer in time")
+
+    return SshError(
+        f"The connection to {self.access.server} was lost{why}.",
+        remedy="Check the network and the server, then try again.",
+        transient=True,
+    )
 
     # ----------------------------------------------------------------------------------------- its end
 
@@ -225,11 +226,8 @@ def _not_agreed(
 ) -> SshError:
     """Why no encrypted connection came about. Only the library's words tell one cause from another."""
     complaint = str(error or "")
-    if (
-        "Indecipherable" in complaint
-        or "Invalid SSH banner" in complaint
-        or negotiation.NO_GREETING in complaint
-    ):
+    foreign = ("Indecipherable", "Invalid SSH banner", negotiation.NO_GREETING)
+    if notes.is_of_another_protocol or any(words in complaint for words in foreign):
         return SshError(
             f"What answers at {access.server} is no SSH server.",
             remedy="Check the host name and the port.",

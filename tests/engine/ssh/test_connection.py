@@ -120,7 +120,13 @@ def test_a_server_that_greets_and_then_says_nothing_is_given_up(monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "greeting",
-    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 ready\r\n" * 200, b"SSH-1.5-Old\r\n", b"\0" * 70000],
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"220 ready\r\n",
+        b"hello\r\n" * 200,
+        b"SSH-1.5-Old\r\n",
+        b"\0" * 70000,
+    ],
 )
 def test_what_is_no_ssh_server_is_said_to_be_none(greeting: bytes) -> None:
     def answer(made: socket.socket) -> None:
