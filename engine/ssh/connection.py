@@ -100,13 +100,12 @@ class Connection:
     def lost(self, cause: BaseException | None = None) -> SshError:
         """The error of a connection that broke. Raises `Cancelled` when it was cut by a cancel."""
         self._cancel.raise_if_cancelled()
-        why = notes.said or _reason(error) or ("it hung up" if error is not None else "no answer in time")
-
-    return SshError(
-        f"The connection to {self.access.server} was lost{why}.",
-        remedy="Check the network and the server, then try again.",
-        transient=True,
-    )
+        why = f": {_reason(cause)}" if cause is not None and _reason(cause) else ""
+        return SshError(
+            f"The connection to {self.access.server} was lost{why}.",
+            remedy="Check the network and the server, then try again.",
+            transient=True,
+        )
 
     # ----------------------------------------------------------------------------------------- its end
 
@@ -239,9 +238,7 @@ def _not_agreed(
         )
     if isinstance(error, paramiko().IncompatiblePeer):
         return negotiation.incompatible(access.server, transport, complaint, notes)
-    why = (
-        notes.said or ("it hung up" if isinstance(error, EOFError) else _reason(error)) or "no answer in time"
-    )
+    why = notes.said or _reason(error) or ("it hung up" if error is not None else "no answer in time")
     return SshError(
         f"{access.server} answered, but no SSH connection came about: {why}.",
         remedy="Try again; if it stays so, check the port, and look into the server's own log.",
