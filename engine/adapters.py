@@ -177,7 +177,8 @@ class Storage(Adapter):
     ) -> Published:
         """Publish atomically: write under a temporary name, verify, and only then give it its name.
 
-        `begun` is called before the first byte goes out, with what would have to be removed. On any
+        `begun` is called before the first byte goes out, with what would have to be removed; and once
+        more when a server has told the rest of it, such as the ID of an upload that it has begun. On any
         error, a cancel included, the adapter removes what it wrote, as far as it still can, and raises.
         Without `overwrite`, a file of that name raises `AlreadyExists` and stays as it is.
         """
