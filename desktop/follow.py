@@ -103,6 +103,8 @@ class Follower(QObject):
         live = self._live()
         if live is not None:
             live.kind = record.kind
+            if record.status.ended:
+                live.settle(record)
             self.run_changed.emit(live)
             return
         first = self._after == 0
@@ -114,7 +116,9 @@ class Follower(QObject):
             self.log_shown.emit(list(self._log))
         elif new:
             self.log_added.emit(new)
-        self.run_changed.emit(from_record(record, self._log))
+        job = self._session.snapshot.job(record.job_id or "")
+        names = [its.name for its in job.destinations] if job is not None else []
+        self.run_changed.emit(from_record(record, self._log, names))
 
     def _was_not_read(self, problem: Problem) -> None:
         self.missing.emit(problem)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from desktop.copies import MOVING, DestinationRow, rows_of
 from engine.events import (
     DestinationProgress,
     DestinationState,
@@ -52,16 +53,8 @@ CARRIERS = {
     Stage.VERIFY: Stage.UPLOAD,
 }
 """Stages that work on the bytes of another one as they pass; they need not tell of themselves."""
-_MOVING = (DestinationState.UPLOADING, DestinationState.VERIFYING, DestinationState.RETRYING)
 AFTERWARDS = (Stage.COMPLETION, Stage.RETENTION)
 """Stages that run however the others ended."""
-
-_RESULTS = {
-    Status.SUCCESS: DestinationState.SUCCESS,
-    Status.FAILED: DestinationState.FAILED,
-    Status.CANCELLED: DestinationState.CANCELLED,
-    Status.RUNNING: DestinationState.UPLOADING,
-}
 
 
 @dataclass(slots=True)
@@ -72,20 +65,6 @@ class StageState:
     """`waiting`, `active`, `done`, `partial`, `failed`, `stopped` or `skipped`."""
     detail: str = ""
     seconds: float | None = None
-
-
-@dataclass(slots=True)
-class DestinationRow:
-    """One destination's row; `speed` in bytes a second, from the bytes of two events."""
-
-    name: str
-    state: DestinationState = DestinationState.WAITING
-    bytes_sent: int = 0
-    total: int | None = None
-    retry_in: float | None = None
-    message: str = ""
-    speed: float = 0.0
-    at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -164,16 +143,10 @@ class LiveRun:
 
     def _destination(self, event: DestinationProgress, now: datetime) -> None:
         row = self.destinations.setdefault(event.destination, DestinationRow(event.destination))
-        if row.at is not None and event.bytes_sent > row.bytes_sent:
-            seconds = (now - row.at).total_seconds()
-            if seconds > 0:
-                row.speed = (event.bytes_sent - row.bytes_sent) / seconds
-        row.at = now
-        if Stage.UPLOAD not in self.stages and event.state in _MOVING:
+        same = event.database in ("", self.database)  # else it is the size of another one's artifact
+        row.take(event, now, self.total if same else None)
+        if Stage.UPLOAD not in self.stages and event.state in MOVING:
             self.stages[Stage.UPLOAD] = StageState("active")  # the uploads follow the dump as it grows
-        row.state, row.bytes_sent = event.state, event.bytes_sent
-        row.total = event.total if event.total is not None else row.total
-        row.retry_in, row.message = event.retry_in, event.message
 
     def _finish(self, status: Status, error: str, remedy: str, now: datetime) -> None:
         self.status, self.error, self.remedy, self.finished_at = status, error, remedy, now
@@ -183,6 +156,11 @@ class LiveRun:
         reached = [its for its in self.order if its in self.stages and its not in AFTERWARDS]
         _settle_stages(self, reached)
         self.stage = None
+
+    def settle(self, execution: Execution) -> None:
+        """Take over how the store says that its destinations ended."""
+        for row in self.destinations.values():
+            row.settle(execution)
 
     def state_of(self, stage: Stage) -> StageState:
         """The state of a stage; what runs inside another one's stream shares its state."""
@@ -201,8 +179,11 @@ class LiveRun:
         return (*usual, *(stage for stage in Stage if stage in self.stages and stage not in usual))
 
 
-def from_record(execution: Execution, log: Sequence[LogEntry] = ()) -> LiveRun:
-    """The state of an execution of another process, or of one that ended, from what the store holds."""
+def from_record(execution: Execution, log: Sequence[LogEntry] = (), names: Sequence[str] = ()) -> LiveRun:
+    """The state of an execution of another process, or of one that ended, from what the store holds.
+
+    `names` are the destinations of its job, for a run whose own are not written down before its end.
+    """
     run = LiveRun(
         execution.id,
         execution.job_name,
@@ -219,13 +200,8 @@ def from_record(execution: Execution, log: Sequence[LogEntry] = ()) -> LiveRun:
     )
     if execution.status in (Status.SUCCESS, Status.PARTIAL):
         run.percent = 100.0
-    for result in execution.destinations:
-        run.destinations[result.name] = DestinationRow(
-            result.name,
-            _RESULTS.get(result.status, DestinationState.WAITING),
-            result.bytes_sent,
-            message=result.error or result.proof or "",
-        )
+    if execution.kind == "run":
+        run.destinations = rows_of(execution, names, log)
     _stages_of_record(run, execution)
     return run
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QWidget
+    from PySide6.QtWidgets import QDialog, QWidget
 
     from desktop.app import Application
+    from engine.registry import Registry
     from engine.workspace import Workspace
 
 SIZES = {"large": (1280, 800), "small": (900, 600)}
@@ -113,47 +114,39 @@ def plain_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def scenes(application: Application) -> Iterator[tuple[str, Callable[[], QWidget | None]]]:
-    """The pictures: a name and what to do first; the answer is the widget to take, or the window."""
+Settle = Callable[[int], None]
+Shot = tuple[str, "QWidget | None"]
+"""The picture's name, and the widget to take; None takes the window."""
+
+
+def scenes(application: Application, settle: Settle) -> Iterator[Shot]:
+    """The pictures, each yielded when it is to be taken."""
     from desktop.forms import EndpointDialog, JobDialog
     from desktop.views.backups import BackupsView
     from desktop.views.restore import RestoreDialog
 
     window, session = application.window, application.session
-
-    def page(name: str) -> Callable[[], None]:
-        return lambda: window.show_page(name)
-
     for name in ("jobs", "sources", "destinations", "notifiers", "backups", "history", "settings"):
-        yield name, page(name)
+        window.show_page(name)
+        yield name, None
     for job in session.snapshot.jobs:
         if job.name in ("shop-nightly", "ledger-weekly", "shop-usb"):
-            yield f"job-{job.name}", lambda its=job.id: window.show_job(its)  # type: ignore[misc]
+            window.show_job(job.id)
+            yield f"job-{job.name}", None
     executions = {its.kind: its.id for its in session.snapshot.executions}
     for kind, its in executions.items():
         if kind != "run":
-            yield f"execution-{kind}", lambda its=its: window.show_execution(its)  # type: ignore[misc]
-
-    def opened(dialog: QWidget) -> QWidget:
-        dialog.show()
-        return dialog
-
-    yield "form-source", lambda: opened(EndpointDialog(window, session, "source"))
-    yield (
-        "form-destination",
-        lambda: opened(EndpointDialog(window, session, "destination", session.snapshot.destinations[0])),
-    )
-    yield "form-job", lambda: opened(JobDialog(window, session, session.snapshot.jobs[0]))
+            window.show_execution(its)
+            yield f"execution-{kind}", None
+    yield from dialog("form-source", EndpointDialog(window, session, "source"))
+    first = session.snapshot.destinations[0]
+    yield from dialog("form-destination", EndpointDialog(window, session, "destination", first))
+    yield from dialog("form-job", JobDialog(window, session, session.snapshot.jobs[0]))
     backups = window.views["backups"]
     if isinstance(backups, BackupsView) and backups.model.rows:
-        yield "form-restore", lambda: opened(RestoreDialog(window, session, backups.model.rows[0]))
-
-
-def take_running(application: Application, settle: Callable[[int], None], path: Path) -> None:
-    """Run the big job, and take its page when it is about half way."""
-    session, window = application.session, application.window
-    job = next(job for job in session.snapshot.jobs if job.name == "media-weekly")
-    window.show_job(job.id)
+        yield from dialog("form-restore", RestoreDialog(window, session, backups.model.rows[0]))
+    media = next(job for job in session.snapshot.jobs if job.name == "media-weekly")
+    window.show_job(media.id)
     settle(SETTLE_MS)
     window.views["job"].run()
     for _ in range(600):
@@ -161,16 +154,25 @@ def take_running(application: Application, settle: Callable[[int], None], path: 
         active = session.live.active()
         if active and (active[0].percent or 0) > 45:
             break
-    window.grab().save(str(path))
+    yield "running", None
     while session.live.active():
         settle(100)
 
 
-def main(argv: list[str]) -> int:
-    """Take all pictures into the folder that is named; return the exit code."""
-    if len(argv) != 1:
-        print("Which folder? python -m desktop.shots OUTDIR", file=sys.stderr)
-        return 2
+def dialog(name: str, its: QDialog) -> Iterator[Shot]:
+    """The picture of a dialog, which is open for that long."""
+    its.show()
+    yield name, its
+    its.close()
+
+
+def photograph(
+    out: Path,
+    fill: Callable[[Workspace, Path], None],
+    scenes: Callable[[Application, Settle], Iterator[Shot]],
+    registry: Callable[[], Registry] | None = None,
+) -> None:
+    """Make a profile, fill it, open the window on it, and save each scene in each theme and size."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtCore import QEventLoop, QTimer
     from PySide6.QtWidgets import QApplication
@@ -178,14 +180,14 @@ def main(argv: list[str]) -> int:
     from desktop.app import Application
     from desktop.theme import theme
     from engine.home import Home
+    from engine.registry import Registry
     from engine.secrets.vault import VaultSecrets
     from engine.workspace import Workspace
 
-    out = Path(argv[0])
     out.mkdir(parents=True, exist_ok=True)
     app = QApplication([])
 
-    def settle(milliseconds: int = SETTLE_MS) -> None:
+    def settle(milliseconds: int) -> None:
         loop = QEventLoop()
         QTimer.singleShot(milliseconds, loop.quit)
         loop.exec()
@@ -193,11 +195,12 @@ def main(argv: list[str]) -> int:
     with plain_folder() as folder:
         home = Home(folder / "home").make()
         vault = VaultSecrets(home.vault, "only for pictures")
-        with Workspace.open(home, secrets=vault) as workspace:
+        adapters = registry or Registry.load
+        with Workspace.open(home, secrets=vault, registry=adapters) as workspace:
             fill(workspace, folder)
         application = Application(
             app,
-            lambda executor: Workspace.open(home, executor=executor, secrets=vault),
+            lambda executor: Workspace.open(home, executor=executor, secrets=vault, registry=adapters),
             scheduled=False,
             with_tray=False,
         )
@@ -209,17 +212,22 @@ def main(argv: list[str]) -> int:
             theme().choose(mode)  # type: ignore[arg-type]
             for size, (width, height) in SIZES.items():
                 application.window.resize(width, height)
-                for scene, act in scenes(application):
-                    dialog = act()
-                    settle()
-                    taken = dialog or application.window
-                    taken.grab().save(str(out / f"{scene}-{mode}-{size}.png"))
-                    if dialog is not None:
-                        dialog.close()
-                take_running(application, settle, out / f"running-{mode}-{size}.png")
+                for name, widget in scenes(application, settle):
+                    if not name.startswith("running"):
+                        settle(SETTLE_MS)
+                    taken = widget or application.window
+                    taken.grab().save(str(out / f"{name}-{mode}-{size}.png"))
         application.closing.done.connect(lambda: print(f"The pictures are in {out}."))
         application.closing.end(cancel=True)
         app.exec()
+
+
+def main(argv: list[str]) -> int:
+    """Take all pictures into the folder that is named; return the exit code."""
+    if len(argv) != 1:
+        print("Which folder? python -m desktop.shots OUTDIR", file=sys.stderr)
+        return 2
+    photograph(Path(argv[0]), fill, scenes)
     return 0
 
 

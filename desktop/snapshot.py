@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError
-from engine.records import Endpoint, Execution, Job, Key
+from engine.records import DestinationResult, Endpoint, Execution, Job, Key
 from engine.schedule import describe, next_after, resolve_zone
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 RECENT = 300
 """Executions that History holds at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a run ended at one destination."""
+
+    execution: Execution
+    result: DestinationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class Snapshot:
     executions: tuple[Execution, ...] = ()
     last: Mapping[str, Execution] = field(default_factory=dict)
     active: Mapping[str, Execution] = field(default_factory=dict)
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    """By a destination's ID: how the newest ended run ended there."""
     next_runs: Mapping[str, datetime] = field(default_factory=dict)
     schedules: Mapping[str, str] = field(default_factory=dict)
     """Each job's schedule in words."""
@@ -74,6 +84,11 @@ def read_snapshot(workspace: Workspace) -> Snapshot:
         if execution.kind != "run" or execution.job_id is None:
             continue
         (last if execution.status.ended else active).setdefault(execution.job_id, execution)
+    arrivals: dict[str, Arrival] = {}
+    for execution in executions:
+        if execution.kind == "run" and execution.status.ended:
+            for result in execution.destinations:
+                arrivals.setdefault(result.destination_id, Arrival(execution, result))
     for job in jobs:
         if job.id not in last and len(executions) == RECENT:
             found = store.executions.last(job.id)
@@ -88,6 +103,7 @@ def read_snapshot(workspace: Workspace) -> Snapshot:
         executions=executions,
         last=last,
         active=active,
+        arrivals=arrivals,
         next_runs={job.id: moment for job in jobs if (moment := next_run(job, now)) is not None},
         schedules={job.id: said_schedule(job) for job in jobs},
     )

@@ -38,13 +38,13 @@ _STATES: dict[Status, State] = {
 }
 
 DESTINATION_STATES: dict[DestinationState, State] = {
-    DestinationState.WAITING: State("waiting", "○", "quiet"),
-    DestinationState.UPLOADING: State("uploading", "●", "accent"),
-    DestinationState.VERIFYING: State("verifying", "●", "accent"),
-    DestinationState.RETRYING: State("trying again", "!", "risk"),
-    DestinationState.SUCCESS: State("stored", "✓", "good"),
-    DestinationState.FAILED: State("failed", "✕", "bad"),
-    DestinationState.CANCELLED: State("cancelled", "–", "quiet"),
+    DestinationState.WAITING: State("Waiting", "○", "quiet"),
+    DestinationState.UPLOADING: State("Uploading", "●", "accent"),
+    DestinationState.VERIFYING: State("Verifying", "●", "accent"),
+    DestinationState.RETRYING: State("Trying again", "!", "risk"),
+    DestinationState.SUCCESS: State("Stored", "✓", "good"),
+    DestinationState.FAILED: State("Failed", "✕", "bad"),
+    DestinationState.CANCELLED: State("Cancelled", "–", "quiet"),
 }
 
 STAGES: dict[Stage, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QDialog, QFrame, QPushButton, QVBoxLayout, QWidget
 
 from desktop.theme import Size
@@ -25,7 +25,7 @@ class FormDialog(QDialog):
         self.accept_button: QPushButton = button(action, self.submit, kind="primary")
         self.accept_button.setDefault(True)
         self.cancel_button: QPushButton = button("Cancel", self.reject)
-        self.extra = row()
+        self.extra = row()  # at the left of the buttons: in sight, however long the form is
         head = QFrame()
         head.setObjectName("header")
         head.setFixedHeight(Size.HEADER)
@@ -41,7 +41,8 @@ class FormDialog(QDialog):
         body = QVBoxLayout()
         body.addLayout(self.form)
         body.addStretch(1)
-        outer.addWidget(scrolled(body), 1)
+        self._area = scrolled(body)
+        outer.addWidget(self._area, 1)
         error = row(self.problem)
         error.setContentsMargins(Size.MARGIN, 0, Size.MARGIN, Size.GAP)
         outer.addLayout(error)
@@ -55,6 +56,10 @@ class FormDialog(QDialog):
     def show_problem(self, problem: Problem | None) -> None:
         """Show what went wrong; the dialog stays, with all that was entered."""
         self.problem.show_problem(problem)
+
+    def reveal(self, its: QWidget) -> None:
+        """Scroll to something in the form, as soon as it has its place."""
+        QTimer.singleShot(0, its, lambda: self._area.ensureWidgetVisible(its, 0, Size.MARGIN))
 
     def set_busy(self, busy: bool, text: str = "") -> None:
         """Keep the primary action from being done twice."""

@@ -12,7 +12,7 @@ from desktop.forms.tester import Check, Tester
 from desktop.forms.trust import TrustDialog, server_in
 from desktop.session import Session
 from desktop.theme import Size, theme
-from desktop.widgets import clear, label, row
+from desktop.widgets import clear, label
 from desktop.worker import Problem
 from engine.records import Endpoint
 from engine.registry import KindName
@@ -55,7 +55,9 @@ class EndpointDialog(FormDialog):
         self.tester = Tester(session, self, self._check, "Test connection")
         self.tester.failed.connect(self._did_not_pass)
         self.tester.trust_needed.connect(self._ask_trust)
-        self.form.addLayout(row(self.tester.button, self.tester.line))
+        self.extra.addWidget(self.tester.button)
+        self.extra.addLayout(self.tester.line)
+        self.tester.told.connect(self.reveal)
         self.form.addWidget(self.tester.found)
         self.form.addWidget(self.tester.problem)
         if endpoint is not None:

@@ -35,6 +35,8 @@ class Tester(QObject):
     `ask` gives the test to run, or None when there is nothing to test (a form that is not filled in).
     """
 
+    told = Signal(object)
+    """The part that tells how the test ended."""
     failed = Signal(object)
     """The `Problem` of a test that did not pass."""
     trust_needed = Signal(object)
@@ -108,6 +110,7 @@ class Tester(QObject):
         self.found_text.setText(text)
         self.found_facts.show_facts(facts)
         self.found.show()
+        self.told.emit(self.found)
 
     def _did_not_pass(self, token: CancelToken, problem: Problem) -> None:
         if token is not self._token:
@@ -118,4 +121,5 @@ class Tester(QObject):
         asks = problem.kind == NEEDS_TRUST
         self._idle(NOT_CONFIRMED if asks else WORKS_NOT)
         self.problem.show_problem(problem, partly=asks)
+        self.told.emit(self.problem)
         (self.trust_needed if asks else self.failed).emit(problem)

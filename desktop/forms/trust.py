@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QVBoxLayout, QWidget
 
 from desktop.theme import Size
-from desktop.widgets import Card, KeyValueGrid, ValueLabel, button, label, row
+from desktop.widgets import Card, KeyValueGrid, ValueLabel, button, fit_height, label, row
 from desktop.worker import Problem
 
 WIDTH = 520
@@ -45,7 +46,7 @@ class TrustDialog(QDialog):
         )
         self.remedy = label(problem.remedy, wrap=True)
         self.remedy.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.trust_button = button("Trust this key", self._trust, kind="primary")
+        self.trust_button = button("Trust this key", self._trust)
         self.cancel_button = button("Cancel", self.reject)
         self.cancel_button.setDefault(True)
         layout = QVBoxLayout(self)
@@ -57,8 +58,12 @@ class TrustDialog(QDialog):
         layout.addWidget(label("How to compare it", "strong"))
         layout.addWidget(self.remedy)
         layout.addSpacing(Size.GAP)
-        layout.addLayout(row(1, self.trust_button, self.cancel_button))
+        layout.addLayout(row(1, self.cancel_button, self.trust_button))
         self.cancel_button.setFocus()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        fit_height(self)
 
     def _trust(self) -> None:
         self.accept()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QVBoxLayout, QWidget
 
 from desktop.theme import Size
-from desktop.widgets import button, label, row
+from desktop.widgets import button, fit_height, label, row
 from desktop.widgets.basic import ButtonKind
 
 WIDTH = 440
@@ -38,6 +39,10 @@ class ConfirmDialog(QDialog):
     def add(self, text: str, on_click: Callable[[], object] | None, kind: ButtonKind = "plain") -> None:
         """Add an answer at the right; None only closes."""
         self._buttons.addWidget(button(text, lambda: self._answer(on_click), kind=kind))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        fit_height(self)
 
     def _answer(self, on_click: Callable[[], object] | None) -> None:
         self.accept()

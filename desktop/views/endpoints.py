@@ -105,6 +105,7 @@ class EndpointsView(View):
         side = QFrame()
         side.setObjectName("side")
         side.setFixedWidth(Size.SIDE_PANEL)
+        self.more = QVBoxLayout()
         self.name_label = label("", "detail", wrap=True)
         self.type_label = label("", muted=True, wrap=True)
         self.tester = Tester(self.session, self, self._check)
@@ -128,6 +129,7 @@ class EndpointsView(View):
         inside.addWidget(self.problem)
         inside.addWidget(self.tester.problem)
         inside.addWidget(self.tester.found)
+        inside.addLayout(self.more)
         inside.addWidget(facts)
         inside.addStretch(1)
         layout = QVBoxLayout(side)
@@ -170,11 +172,15 @@ class EndpointsView(View):
         self.name_label.setText(chosen.endpoint.name)
         self.type_label.setText(chosen.type)
         self.facts.show_facts([*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")])
+        self.show_more(chosen.endpoint)
         if before is None or before.endpoint != chosen.endpoint:
             self.problem.show_problem(None)
         if self._tested != chosen.endpoint:
             self._tested = None
             self.tester.forget()
+
+    def show_more(self, endpoint: Endpoint) -> None:
+        """Show what this kind alone has to say; its place is the layout `more`."""
 
     def _settings(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         try:

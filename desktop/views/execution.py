@@ -84,6 +84,7 @@ class ExecutionView(View):
         self.job_button.setVisible(self.session.snapshot.job(self._job_id) is not None)
         self.panel.show_job(self.session.snapshot.job(self._job_id) if execution.kind == "run" else None)
         self.facts.show_facts(execution_facts(execution, about))
+        self.panel.show_record(execution)
 
     def _missing(self, problem: Problem) -> None:
         self.panel.error.show_problem(problem)

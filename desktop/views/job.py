@@ -46,6 +46,7 @@ class JobView(View):
         self.body.addWidget(scrolled(column(self.panel)), 1)
         self.follower = Follower(self.session, self)
         self.follower.run_changed.connect(self._show_run)
+        self.follower.record_read.connect(self.panel.show_record)
         self.follower.log_shown.connect(self.panel.show_log)
         self.follower.log_added.connect(self.panel.add_log)
         self.cancel_button.hide()

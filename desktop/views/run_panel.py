@@ -8,14 +8,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop import words
-from desktop.live import DestinationRow, LiveRun
+from desktop.live import LiveRun
 from desktop.session import Session
 from desktop.theme import Size, Tone
-from desktop.widgets import Bar, Card, ErrorPanel, LogView, ProgressRow, StageStrip, button, label
+from desktop.views.copies import CopiesCard
+from desktop.views.destination_rows import DestinationRows
+from desktop.widgets import Bar, Card, ErrorPanel, LogView, StageStrip, button, label
 from desktop.worker import Problem
 from engine.clock import utc_now
 from engine.events import DestinationState, LogEntry, LogLevel, Stage, Status
-from engine.records import Job
+from engine.records import Execution, Job
 
 _TONES: dict[Status, Tone] = {
     Status.PENDING: "quiet",
@@ -26,7 +28,7 @@ _TONES: dict[Status, Tone] = {
     Status.CANCELLED: "quiet",
 }
 LOG_HEIGHT = 180
-STUB = 4.0
+BESIDE = "Why, and what to do, stands beside each destination below."
 
 
 class RunPanel(QWidget):
@@ -43,10 +45,8 @@ class RunPanel(QWidget):
         self.progress = Card("Progress", tools=(self.figures,))
         self.bar = Bar()
         self.progress.add(self.bar)
-        self._rows: dict[str, ProgressRow] = {}
-        self._row_place = QVBoxLayout()
-        self._row_place.setSpacing(0)
-        self.progress.add(self._row_place)
+        self.destinations = DestinationRows()
+        self.progress.add(self.destinations)
         self.progress.body.addStretch(1)
         self.log = LogView()
         self.log.setMinimumHeight(LOG_HEIGHT)
@@ -78,6 +78,8 @@ class RunPanel(QWidget):
         layout.addWidget(self.error)
         layout.addWidget(strip_card)
         layout.addLayout(middle)
+        self.copies = CopiesCard()
+        layout.addWidget(self.copies)
         layout.addWidget(log_card, 1)
 
     # ------------------------------------------------------------------------------------ the run
@@ -85,6 +87,8 @@ class RunPanel(QWidget):
     def show_run(self, run: LiveRun) -> None:
         """Show its stages, progress and destinations."""
         self.state = run.status
+        if not run.status.ended:
+            self.copies.show_execution(None)
         self.strip.show_order(run.order)
         for stage in run.order:
             state = run.state_of(stage)
@@ -98,11 +102,12 @@ class RunPanel(QWidget):
         ended = run.status.ended and run.finished_at is not None
         self.progress.title.setText(f"Ended {words.ago(run.finished_at, utc_now())}" if ended else "Progress")
         self.progress.title.setToolTip(words.exact(run.finished_at))
-        self._show_destinations(run)
-        failed = run.status in (Status.FAILED, Status.PARTIAL) and bool(run.error)
-        self.error.show_problem(
-            Problem(run.error, run.remedy) if failed else None, partly=run.status is Status.PARTIAL
-        )
+        self.destinations.show_run(run)
+        self.error.show_problem(run_problem(run), partly=run.status is Status.PARTIAL)
+
+    def show_record(self, execution: Execution) -> None:
+        """Show what the store alone keeps: each copy of a run that has ended."""
+        self.copies.show_execution(execution)
 
     def show_job(self, job: Job | None) -> None:
         """Leave out the stages that this job does not need."""
@@ -121,19 +126,6 @@ class RunPanel(QWidget):
         self.show_run(run)
         self.figures.setText("Not run yet")
         self.show_log([])
-
-    def _show_destinations(self, run: LiveRun) -> None:
-        names = list(run.destinations)
-        if names != list(self._rows):
-            for its in self._rows.values():
-                self._row_place.removeWidget(its)
-                its.hide()
-                its.deleteLater()
-            self._rows = {name: ProgressRow(name) for name in names}
-            for its in self._rows.values():
-                self._row_place.addWidget(its)
-        for name, row in run.destinations.items():
-            self._rows[name].show_progress(*destination_progress(row, run))
 
     # ------------------------------------------------------------------------------------ the log
 
@@ -178,6 +170,22 @@ def save_text(session: Session, owner: QWidget, path: str, text: str) -> None:
     session.background.run(owner, lambda: Path(path).write_text(text, encoding="utf-8"), lambda _: None)
 
 
+def run_problem(run: LiveRun) -> Problem | None:
+    """What a run failed by. What its destinations failed by stands beside each, and is only counted here."""
+    if run.status not in (Status.FAILED, Status.PARTIAL) or not run.error:
+        return None
+    rows = run.destinations.values()
+    failed = [its.name for its in rows if its.state is DestinationState.FAILED]
+    if not failed or not all(f"{name}: " in run.error for name in failed):
+        return Problem(run.error, run.remedy)
+    whole = sum(its.state is DestinationState.SUCCESS for its in rows)
+    names = ", ".join(failed)
+    if not whole:
+        return Problem(f"No destination got the whole backup: {names} failed.", BESIDE)
+    others = words.count(whole, "other destination holds", "other destinations hold")
+    return Problem(f"{names} failed; {others} the whole backup.", BESIDE)
+
+
 def figures(run: LiveRun) -> str:
     """How far a run is, in words: `1.9 of about 4.8 GB · 212 MB/s · 14 s left`."""
     if run.status is Status.PENDING:
@@ -201,34 +209,3 @@ def figures(run: LiveRun) -> str:
     if run.database:
         parts.insert(0, run.database)
     return " · ".join(parts) or "Starting"
-
-
-def destination_progress(row: DestinationRow, run: LiveRun) -> tuple[float | None, Tone, str, str]:
-    """Percent, colour, figure and tool tip of a destination's row."""
-    state = words.DESTINATION_STATES[row.state]
-    total = row.total or (run.total if not run.status.ended else None)
-    percent: float | None = None
-    if row.state is DestinationState.SUCCESS:
-        percent = 100.0
-    elif row.state in (DestinationState.WAITING, DestinationState.CANCELLED):
-        percent = 0.0
-    elif total:
-        percent = min(100.0, 100.0 * row.bytes_sent / total)
-    if row.state is DestinationState.FAILED:
-        percent = max(percent or 0.0, STUB)  # enough to show its colour, and never like a full one
-    sent = words.size(row.bytes_sent) if row.bytes_sent else ""
-    match row.state:
-        case DestinationState.RETRYING if row.retry_in is not None:
-            figure = f"trying again in {words.duration(row.retry_in)}"
-        case DestinationState.UPLOADING:
-            behind = run.bytes_out - row.bytes_sent
-            pace = words.speed(row.speed) if row.speed else ""
-            in_step = 0 <= behind < 4_000_000 and row.bytes_sent > 0
-            figure = ", ".join(part for part in (sent, "in step" if in_step else pace) if part) or state.word
-        case DestinationState.SUCCESS:
-            figure = " ".join(part for part in (state.sign, sent, state.word) if part)
-        case DestinationState.FAILED:
-            figure = state.text
-        case _:
-            figure = state.word
-    return percent, state.tone, figure, row.message

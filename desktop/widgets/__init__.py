@@ -6,6 +6,7 @@ from desktop.widgets.basic import (
     button,
     clear,
     column,
+    fit_height,
     label,
     listing,
     repolish,
@@ -16,6 +17,7 @@ from desktop.widgets.basic import (
 )
 from desktop.widgets.card import Card, KeyValueGrid
 from desktop.widgets.chip import StateChip
+from desktop.widgets.elided import ElidedLabel
 from desktop.widgets.log import LogView
 from desktop.widgets.notices import EmptyState, ErrorPanel, Notice, Toast
 from desktop.widgets.progress import Bar, ProgressRow
@@ -27,6 +29,7 @@ from desktop.widgets.value import ValueLabel
 __all__ = [
     "Bar",
     "Card",
+    "ElidedLabel",
     "EmptyState",
     "ErrorPanel",
     "KeyValueGrid",
@@ -42,6 +45,7 @@ __all__ = [
     "button",
     "clear",
     "column",
+    "fit_height",
     "label",
     "listing",
     "repolish",

@@ -177,6 +177,13 @@ def listing(*items: QWidget | QLayout) -> QWidget:
     return made
 
 
+def fit_height(dialog: QWidget) -> None:
+    """Make a dialog as high as its wrapped words need at the width that it has; Qt guesses too high."""
+    layout = dialog.layout()
+    if layout is not None and layout.hasHeightForWidth():
+        dialog.resize(dialog.width(), layout.totalHeightForWidth(dialog.width()))
+
+
 def clear(layout: QLayout) -> None:
     """Take everything out of a layout and let it go."""
     while (item := layout.takeAt(0)) is not None:

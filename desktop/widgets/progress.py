@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.theme import Size, Tone, theme
 from desktop.widgets.basic import label, set_ink
+from desktop.widgets.elided import ElidedLabel
+from desktop.words import State
 
 STEP_MS = 50
 SWEEP = 0.24
@@ -91,30 +93,59 @@ class Bar(QWidget):
 
 
 class ProgressRow(QWidget):
-    """One destination: its name, its bar, and its figure in words."""
+    """One destination: its name, its bar and its figure, and below them its state in words.
+
+    Its height stays as it is while values change; a problem alone is told in full, and takes its lines.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setAccessibleName(name)
-        self.name = label(name)
+        self.name = ElidedLabel(name)
         self.name.setFixedWidth(Size.PROGRESS_NAME)
-        self.name.setToolTip(name)
         self.bar = Bar(name)
         self.figure = label(muted=True)
-        self.figure.setMinimumWidth(Size.PROGRESS_FIGURE)
+        self.figure.setFixedWidth(Size.PROGRESS_FIGURE)
         self.figure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, Size.GRID, 0, Size.GRID)
-        layout.setSpacing(Size.GAP)
-        layout.addWidget(self.name)
-        layout.addWidget(self.bar, 1)
-        layout.addWidget(self.figure)
+        self.state = label("", "chip")
+        self.detail = ElidedLabel("", "caption", muted=True)
+        self.problem = label("", "caption", wrap=True)
+        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.problem.hide()
+        above = QHBoxLayout()
+        above.setSpacing(Size.GAP)
+        above.addWidget(self.name)
+        above.addWidget(self.bar, 1)
+        above.addWidget(self.figure)
+        below = QHBoxLayout()
+        below.setSpacing(Size.GAP)
+        below.addWidget(self.state)
+        below.addWidget(self.detail, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, Size.GRID + 2, 0, Size.GRID + 2)
+        layout.setSpacing(2)
+        layout.addLayout(above)
+        layout.addLayout(below)
+        layout.addWidget(self.problem)
 
-    def show_progress(self, percent: float | None, tone: Tone, figure: str, tip: str = "") -> None:
+    def show_progress(self, percent: float | None, tone: Tone, figure: str) -> None:
         """Show how far it is; `figure` is the words at the right."""
         self.bar.show_percent(percent, tone)
-        if self.figure.text() != figure:
-            self.figure.setText(figure)
-            self.setAccessibleDescription(figure)
-        set_ink(self.figure, tone if tone in ("bad", "risk") else None)
-        self.setToolTip(tip)
+        _say(self.figure, figure)
+
+    def show_state(self, state: State, detail: str = "", problem: str = "") -> None:
+        """Show its state in words: the detail in one line, a problem in as many as it needs."""
+        _say(self.state, state.text)
+        set_ink(self.state, state.tone)
+        self.detail.say(detail)
+        _say(self.problem, problem)
+        if self.problem.isHidden() == bool(problem):
+            self.problem.setVisible(bool(problem))
+        said = ". ".join(part for part in (state.word, self.figure.text(), detail, problem) if part)
+        if self.accessibleDescription() != said:
+            self.setAccessibleDescription(said)
+
+
+def _say(its: QLabel, text: str) -> None:
+    if its.text() != text:
+        its.setText(text)

@@ -95,23 +95,6 @@ def test_a_failure_marks_the_stage_that_failed_though_it_ended() -> None:
     assert run.percent is None
 
 
-def test_a_destinations_speed_comes_from_its_bytes_and_the_time_between() -> None:
-    run = folded(
-        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100),
-        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 350),
-    )
-    assert run.destinations["nas"].speed == 250.0
-
-
-def test_a_destination_that_starts_over_shows_fewer_bytes_and_says_why() -> None:
-    run = folded(
-        DestinationProgress("e1", "nas", DestinationState.UPLOADING, 100, total=900),
-        DestinationProgress("e1", "nas", DestinationState.RETRYING, 0, retry_in=8.0, message="reset"),
-    )
-    row = run.destinations["nas"]
-    assert (row.bytes_sent, row.retry_in, row.message, row.total) == (0, 8.0, "reset", 900)
-
-
 def test_an_upload_that_follows_the_dump_makes_its_stage_active() -> None:
     run = folded(
         StageStarted("e1", Stage.DUMP),

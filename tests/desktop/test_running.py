@@ -82,7 +82,7 @@ def test_a_run_is_seen_while_it_runs(driver: Driver, gate: Gate) -> None:
     assert page.panel.strip.state_of(Stage.COMPRESS) == "active"
     assert page.panel.strip.state_of(Stage.ENCRYPT) == "skipped"
     assert page.panel.strip.state_of(Stage.COMPLETION) == "waiting"
-    assert list(page.panel._rows) == ["nas", "vault"]
+    assert page.panel.destinations.names == ["nas", "vault"]
     assert page.panel.log.entries
     assert page.cancel_button.isVisible() and not page.run_button.isVisible()
     jobs = driver.go("jobs")
@@ -268,6 +268,9 @@ def test_a_run_of_another_process_shows_live_and_can_be_cancelled(
     driver.until(lambda: page.panel.strip.state_of(Stage.DUMP) == "active")
     driver.until(lambda: bool(page.panel.log.entries))
     assert driver.session.live.get(page.follower.execution_id) is None, "it should come from the store"
+    rows = page.panel.destinations
+    assert rows.names == ["nas", "vault"]
+    assert rows.row("vault").state.text() == "● Running in another process"
     driver.press("Cancel this run")
     driver.until(lambda: page.panel.state is Status.CANCELLED)
     said, _ = process.communicate(timeout=30)
@@ -285,6 +288,7 @@ def test_the_end_of_another_processs_run_shows_with_its_whole_log(
     process.stdin.write("go on\n")
     process.stdin.flush()
     driver.until(lambda: page.panel.state is Status.SUCCESS)
+    assert page.panel.destinations.row("vault").state.text() == "✓ Stored"
     driver.until(page.run_button.isVisible)
     its = page.follower.execution_id
     lines = cast(

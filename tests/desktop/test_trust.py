@@ -13,8 +13,11 @@ from PySide6.QtWidgets import QPushButton
 from desktop.forms import EndpointDialog
 from desktop.forms.trust import TrustDialog
 from desktop.views.destinations import DestinationsView
+from desktop.views.execution import ExecutionView
 from desktop.widgets import ValueLabel
+from engine.events import Status
 from engine.registry import Registry
+from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 from tests.desktop.guarded import KEY, OTHER_KEY, GuardedFolder, guarded_registry
 from tests.parts.faulty import GATES, Gate
@@ -90,6 +93,8 @@ def test_enter_and_escape_trust_nobody(driver: Driver, key: Qt.Key) -> None:
     driver.qtbot.keyClick(question.cancel_button, key)
     driver.until(lambda: not dialog.findChildren(TrustDialog))
     assert host_key(dialog) is None
+    panel = dialog.tester.problem
+    driver.until(lambda: panel.visibleRegion().boundingRect().height() == panel.height())
     assert dialog.tester.chip.text() == "! Not confirmed yet"
     assert "Nobody has confirmed yet" in dialog.tester.problem.message.text()
 
@@ -170,3 +175,31 @@ def test_another_row_forgets_what_was_found_about_the_first(driver: Driver, tmp_
     view.choose(next(row.endpoint.id for row in view.model.rows if row.endpoint.name == "elsewhere"))
     driver.until(view.tester.chip.isHidden)
     assert view.tester.found.isHidden()
+
+
+def test_a_run_that_nobody_trusted_the_server_for_is_told_on_its_page_and_can_be_mended_there(
+    driver: Driver,
+) -> None:
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    dialog = form(driver)
+    driver.press("Save", dialog)
+    driver.until(lambda: len(driver.session.snapshot.destinations) == 1)
+    driver.make_job("nightly")
+    page = driver.run_job("nightly")
+    assert page.panel.state is Status.FAILED
+    assert "Compare this fingerprint" in page.panel.destinations.row("vault").problem.text()
+    view = driver.go("destinations")
+    assert isinstance(view, DestinationsView)
+    driver.until(view.last.isVisible)
+    assert view.last_chip.text() == "✕ Failed"
+    assert "Nobody has confirmed yet" in view.last_text.value
+    driver.press("Test it now")
+    driver.press("Trust this key", driver.dialog(TrustDialog))
+    driver.until(lambda: view.tester.chip.text() == "✓ Works")
+    page = driver.run_job("nightly")
+    assert page.panel.state is Status.SUCCESS
+    driver.go("destinations")
+    driver.until(lambda: view.last_chip.text() == "✓ Stored")
+    assert not view.test_now.isVisible()
+    driver.press("Show the last run")
+    driver.view(ExecutionView)

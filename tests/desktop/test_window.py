@@ -57,7 +57,9 @@ def test_a_backup_is_made_by_clicks_and_watched_to_its_end(driver: Driver) -> No
     assert page.chip.text() == "✓ Success"
     assert page.panel.strip.state_of(Stage.DUMP) == "done"
     assert page.panel.bar.percent == 100.0
-    assert page.panel._rows["vault"].bar.tone == "good"
+    row = page.panel.destinations.row("vault")
+    assert row.bar.tone == "good"
+    driver.until(lambda: "read back" in row.detail.value)
     assert any("stored whole" in its.message for its in page.panel.log.entries)
     stored = list((driver.folder / "vault").rglob("*.age"))
     assert len(stored) == 1

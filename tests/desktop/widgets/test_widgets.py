@@ -14,6 +14,7 @@ from desktop import words
 from desktop.theme import Theme
 from desktop.widgets import (
     Bar,
+    ElidedLabel,
     EmptyState,
     ErrorPanel,
     KeyValueGrid,
@@ -73,13 +74,24 @@ def test_a_bar_without_a_known_end_moves_only_while_it_is_seen(qtbot: QtBot) -> 
     assert not bar._timer.isActive()
 
 
-def test_a_progress_row_reads_out_its_figure(qtbot: QtBot) -> None:
+def test_a_progress_row_reads_out_all_that_it_shows(qtbot: QtBot) -> None:
     its = ProgressRow("Studio NAS")
     qtbot.addWidget(its)
-    its.show_progress(40.0, "bad", "trying again in 8 s", "Connection reset")
+    its.show_progress(40.0, "bad", "3.0 MB")
+    its.show_state(words.State("Failed", "✕", "bad"), "2 stored before", "The disk is full. Make room.")
     assert its.accessibleName() == "Studio NAS"
-    assert its.accessibleDescription() == "trying again in 8 s"
-    assert its.toolTip() == "Connection reset"
+    assert its.accessibleDescription() == "Failed. 3.0 MB. 2 stored before. The disk is full. Make room."
+
+
+def test_a_line_that_is_cut_off_is_whole_in_its_tool_tip(qtbot: QtBot) -> None:
+    its = ElidedLabel("a reason that is longer than its place", "caption")
+    qtbot.addWidget(its)
+    its.resize(80, 16)
+    its.show()
+    assert its.text().endswith("…") and its.toolTip() == its.value == its.accessibleName()
+    its.resize(600, 16)
+    qtbot.waitUntil(lambda: its.text() == its.value)
+    assert its.toolTip() == ""
 
 
 def test_the_strip_says_each_stage_and_its_state(qtbot: QtBot) -> None:
