@@ -40,7 +40,9 @@ def first_look(ctx: RunnerContext, destination: DestinationContext) -> None:
             )
         return found
 
-    attempt = Attempt[list[tuple[str, str]]](ctx.cancel, limit=leftovers.PATIENCE)
+    attempt = Attempt[list[tuple[str, str]]](
+        ctx.cancel, patience=ctx.job.options.stall_after, limit=leftovers.PATIENCE
+    )
     try:
         found = attempt.at(destination.opener, look)
     except Cancelled:

@@ -5,8 +5,8 @@ temporary file and the artifact's own name, which is unique by construction; onl
 sidecar either is the artifact removed with it.
 
 The artifact's own name is removed only when this run will not put it again. Between two attempts nothing but
-temporary names goes, which no other attempt has: so a removal that reaches the destination late, long after
-its connection was given up, can never take what a later attempt has stored.
+what is unfinished goes: so a removal that reaches the destination late, long after its connection was given
+up, can never take what a later attempt has stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
-from engine.errors import StorageMissing, StrongroomError
+from engine.errors import Cancelled, StorageMissing
 from engine.pipeline.attempt import Attempt
 from engine.sidecar import SIDECAR_SUFFIX
 from engine.values import Leftover
@@ -66,7 +66,9 @@ class Ledger:
         for number, record in self._records(self._open):
             try:
                 storage.discard(Leftover(record.temporary_name, record.upload_id))
-            except StrongroomError:
+            except Cancelled:
+                raise
+            except Exception:  # an adapter's surprise is no reason not to try either
                 self._open.remove(number)
                 self._undiscarded.append(number)
 

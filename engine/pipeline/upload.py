@@ -46,7 +46,7 @@ def upload(ctx: RunnerContext, destination: DestinationContext, artifact: Artifa
         work.tell(DestinationState.CANCELLED)
         return UploadResult(artifact, Status.CANCELLED, error=str(cancelled), bytes_sent=work.sent)
     except Exception as error:  # any adapter's surprise is this destination's failure, never the run's
-        message, remedy = ctx.recorder.clean(_say(error)), _remedy(error)
+        message, remedy = ctx.recorder.clean(_say(error)), ctx.recorder.clean(_remedy(error))
         if never_dumped(artifact):
             work.log(f"There is no dump of {artifact.database} to be stored.", LogLevel.WARNING)
             work.tell(DestinationState.WAITING)
@@ -114,12 +114,17 @@ class _Upload:
             self.log("It could not be stopped; what it may leave there is on record.", LogLevel.WARNING)
             if not isinstance(error, Cancelled):
                 # Each further database would wait for the same end.
-                self._destination.error, self._destination.remedy = _say(error), _remedy(error)
+                self._destination.error = self._ctx.recorder.clean(_say(error))
+                self._destination.remedy = _remedy(error)
             return False
         if opener is None or not self._delivery.begun:
             return False
         attempt = Attempt[tuple[bool, str]](
-            self._ctx.cancel, limit=PATIENCE, linger=LINGER, grace=LINGER_GRACE
+            self._ctx.cancel,
+            patience=self._ctx.job.options.stall_after,
+            limit=PATIENCE,
+            linger=LINGER,
+            grace=LINGER_GRACE,
         )
         certain = isinstance(error, StrongroomError) and not _transient(error)
         try:

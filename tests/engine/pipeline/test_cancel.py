@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.cli import documents
 from engine.events import DestinationProgress, DestinationState, Event, Status
 from engine.records import Job, JobOptions
 from tests.conftest import Bench, make_shop
@@ -77,6 +78,29 @@ def test_a_destination_that_had_finished_before_the_cancel_keeps_its_backup(benc
     }
     assert len(bench.stored("quick")) == 2
     assert bench.stored("slow") == [] if (bench.folder / "slow").exists() else True
+
+
+def test_a_copy_that_was_whole_before_the_cancel_counts_though_its_destination_lacks_the_next(
+    bench: Bench,
+) -> None:
+    shop = make_shop(bench.folder / "shop.sqlite")
+    job = bench.job(source="faulty-source", source_values={"path": str(shop), "names": ["a", "b"]})
+
+    def stop(event: Event) -> None:
+        if isinstance(event, DestinationProgress) and event.state is DestinationState.SUCCESS:
+            bench.workspace.cancel(event.execution_id)
+
+    bench.workspace.events.subscribe(stop)
+
+    execution = bench.run(job)
+
+    assert execution.status is Status.CANCELLED
+    assert execution.destinations[0].status is Status.CANCELLED
+    first, *rest = execution.copies
+    assert (first.database, first.status) == ("a", Status.SUCCESS)
+    assert [its.status for its in rest] in ([], [Status.CANCELLED])
+    assert [backup.sidecar.database for backup in bench.workspace.catalogue.list()] == ["a"]
+    assert [its["database"] for its in documents.execution(execution)["backups"]] == ["a"]
 
 
 def test_a_cancelled_run_can_be_run_again(bench: Bench) -> None:
