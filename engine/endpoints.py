@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.adapters import Adapter, Context, Log, Notifier, Source, Storage, no_log, no_sign
+from engine.blotting import Blotter
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
 from engine.config import AdapterConfig, build, secret_fields, split_secrets
@@ -170,8 +171,9 @@ class Endpoints:
     ) -> Iterator[Source]:
         """The source's adapter, ready to work; closed at the end of the block."""
         adapter = self._registry().source(endpoint.adapter)
-        context = self._context(cancel, log, owner, endpoint.host)
-        with _closing(adapter(self.config(endpoint, cancel), context)) as source:
+        config = self.config(endpoint, cancel)
+        context = self._context(cancel, Blotter.of(config).log(log), owner, endpoint.host)
+        with _opened(adapter, config, context) as source:
             yield source
 
     @contextmanager
@@ -206,8 +208,8 @@ class Endpoints:
     def open_notifier(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Iterator[Notifier]:
         """The notifier's adapter; closed at the end of the block."""
         adapter = self._registry().notifier(endpoint.adapter)
-        context = self._context(cancel, no_log, "adhoc")
-        with _closing(adapter(self.config(endpoint, cancel), context)) as notifier:
+        config = self.config(endpoint, cancel)
+        with _opened(adapter, config, self._context(cancel, no_log, "adhoc")) as notifier:
             yield notifier
 
     # -- tested --------------------------------------------------------------------------------------
@@ -234,8 +236,8 @@ class Endpoints:
     def _check(
         self, kind: KindName, adapter: str, config: AdapterConfig, host: str, cancel: CancelToken | None
     ) -> Report:
-        made = self._class(kind, adapter)(config, self._context(cancel, no_log, "adhoc", host))
-        with _closing(made) as opened:
+        context = self._context(cancel, no_log, "adhoc", host)
+        with _opened(self._class(kind, adapter), config, context) as opened:
             if not isinstance(opened, (Source, Storage, Notifier)):
                 raise UsageError(f"{kind} {adapter!r} cannot be tested.")
             return opened.check()
@@ -283,11 +285,14 @@ class Endpoints:
 
 
 @contextmanager
-def _closing(adapter: AdapterT) -> Iterator[AdapterT]:
-    try:
-        yield adapter
-    finally:
-        adapter.close()
+def _opened(adapter: type[AdapterT], config: AdapterConfig, context: Context) -> Iterator[AdapterT]:
+    """An adapter whose errors hold no secret of its configuration; closed at the end of the block."""
+    with Blotter.of(config).errors():
+        opened = adapter(config, context)
+        try:
+            yield opened
+        finally:
+            opened.close()
 
 
 def _secret_key(endpoint: Endpoint, field: str) -> str:

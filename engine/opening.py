@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from engine.adapters import Adapter, Context, Log, Storage, no_log, no_sign
+from engine.blotting import Blotter
 from engine.cancellation import CancelToken
 from engine.checked_storage import CheckedStorage
 from engine.config import AdapterConfig, split_secrets
@@ -40,11 +41,13 @@ class StorageOpener:
         self, *, cancel: CancelToken | None = None, log: Log = no_log, alive: Alive = no_sign
     ) -> Iterator[CheckedStorage]:
         """The adapter behind the check of names, with a connection of its own until the block ends."""
-        adapter = self._adapter(self._config, self._context(cancel, log, alive=alive))
-        try:
-            yield CheckedStorage(adapter, alive)
-        finally:
-            _close_within(CLOSING, adapter)
+        blotter = Blotter.of(self._config)
+        with blotter.errors():
+            adapter = self._adapter(self._config, self._context(cancel, blotter.log(log), alive=alive))
+            try:
+                yield CheckedStorage(adapter, alive)
+            finally:
+                _close_within(CLOSING, adapter)
 
 
 def _close_within(seconds: float, adapter: Adapter) -> None:

@@ -50,8 +50,10 @@ def webhook() -> Iterator[Server]:
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        if server.hold is not None:
-            server.hold.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            if server.hold is not None:
+                server.hold.set()
+            server.shutdown()
+            thread.join()
