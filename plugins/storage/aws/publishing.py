@@ -136,10 +136,11 @@ class Publication:
             upload.send(reader)
             upload.end_threads()
             found = self._complete(upload)
-            if upload.confirmed and found is None:
-                found = self._link.call("head_object", Key=self._key, ChecksumMode="ENABLED").get(
-                    "ChecksumSHA256"
-                )
+            head = self._link.call("head_object", Key=self._key, ChecksumMode="ENABLED")
+            if not self._is_marked(head):
+                # If-None-Match let two through: SeaweedFS looks first and writes then. The last one won.
+                raise messages.taken(self._name)
+            found = found or head.get("ChecksumSHA256")
             if not upload.confirmed or found is None:
                 self._read_back(self._name, upload.size, reader.sha256())
                 return proof.READ_BACK
@@ -218,8 +219,11 @@ class Publication:
             if errors.status(error) in (403, 404):
                 return None
             raise
+        return head if self._is_marked(head) else None
+
+    def _is_marked(self, head: dict[str, Any]) -> bool:
         marks = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-        return head if marks.get(_MARK) == self._mark else None
+        return marks.get(_MARK) == self._mark
 
     @contextmanager
     def _taken_back(self, upload: Multipart | None) -> Iterator[None]:
