@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,10 @@ QUIET = 5.0
 """Seconds without a byte after which that is worth saying."""
 STUB = 4.0
 """Percent of a failed row's bar: enough to show its colour, and never like a full one."""
+
+
+MOST = 2
+"""Databases, and reasons, that a row names; the table of the copies names them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +153,22 @@ def _joined(message: str, row: DestinationRow) -> str:
 
 
 def _problem(row: DestinationRow) -> str:
-    """Why it failed and what to do; of several copies, which."""
+    """Why it failed and what to do; of several copies, which, each reason once."""
     reason = row.message.rstrip(".")
     if len(row.failed) + len(row.stored) > 1 and row.failed:
-        reasons = [f"{name}: {why.rstrip('.')}" for name, why in row.failed.items()]
-        more = len(reasons) - 2
-        reason = ". ".join(reasons[:2]) + (f". And {more} more" if more > 0 else "")
+        reasons: dict[str, list[str]] = {}
+        for name, why in row.failed.items():
+            reasons.setdefault(why.rstrip("."), []).append(name)
+        said = [f"{_listed(names)}: {why}" for why, names in reasons.items()]
+        reason = ". ".join(said[:MOST])
+        if len(said) > MOST:
+            reason += f". And {words.count(len(said) - MOST, 'other reason')}"
     return " ".join(part for part in (f"{reason}." if reason else "", row.remedy) if part)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST
+    return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 class DestinationRows(QWidget):

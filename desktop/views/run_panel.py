@@ -198,6 +198,10 @@ def figures(run: LiveRun) -> str:
         )
         return " · ".join(part for part in (words.size(run.bytes_out) if run.bytes_out else "", took) if part)
     parts = []
+    rows = run.destinations.values()
+    if run.state_of(Stage.DUMP).state == "done" and rows and not any(its.elsewhere for its in rows):
+        stored = sum(its.state is DestinationState.SUCCESS for its in rows)
+        return f"{words.size(run.bytes_out)} dumped · stored at {stored} of {len(rows)}"
     if run.bytes_out or run.bytes_in:
         done = words.size(run.bytes_out)
         about = "about " if run.estimated else ""

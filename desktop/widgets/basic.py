@@ -181,6 +181,7 @@ def fit_height(dialog: QWidget) -> None:
     """Make a dialog as high as its wrapped words need at the width that it has; Qt guesses too high."""
     layout = dialog.layout()
     if layout is not None and layout.hasHeightForWidth():
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         dialog.resize(dialog.width(), layout.totalHeightForWidth(dialog.width()))
 
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from desktop.theme import Size, Tone, picture, theme
 from desktop.widgets.basic import button, column, label, repolish, row, set_ink
+from desktop.widgets.value import ValueLabel
 from desktop.worker import Problem
 
 TOAST_MS = 5000
@@ -59,12 +60,11 @@ class ErrorPanel(QFrame):
     def __init__(self, retry: Callable[[], object] | None = None) -> None:
         super().__init__()
         self.setObjectName("errorpanel")
-        self.message = label("", "strong", wrap=True)
+        self.message = ValueLabel("", "strong")  # a path or a fingerprint in it may break anywhere
         set_ink(self.message, "bad")
-        self.remedy = label("", wrap=True)
-        self.details = label("", "caption", muted=True, wrap=True)
-        for its in (self.message, self.remedy, self.details):
-            its.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.remedy = ValueLabel()
+        self.details = ValueLabel("", "caption")
+        self.details.setProperty("muted", "true")
         self._retry = button("Try again", retry) if retry is not None else None
         texts = column(self.message, self.remedy, self.details, gap=Size.GRID)
         line = row(gap=Size.GAP)
@@ -85,9 +85,9 @@ class ErrorPanel(QFrame):
             self.setProperty("tone", tone)
             repolish(self)
             set_ink(self.message, tone)
-        self.message.setText(f"{'!' if partly else '✕'} {problem.message}")
+        self.message.show_value(f"{'!' if partly else '✕'} {problem.message}")
         for its, text in ((self.remedy, problem.remedy), (self.details, problem.details)):
-            its.setText(text)
+            its.show_value(text)
             its.setVisible(bool(text))
         self.setAccessibleName(f"Error: {problem.message}")
         self.setAccessibleDescription(problem.remedy)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 from desktop.theme import Size, Tone, theme
 from desktop.widgets.basic import label, set_ink
 from desktop.widgets.elided import ElidedLabel
+from desktop.widgets.value import ValueLabel
 from desktop.words import State
 
 STEP_MS = 50
@@ -109,8 +110,7 @@ class ProgressRow(QWidget):
         self.figure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.state = label("", "chip")
         self.detail = ElidedLabel("", "caption", muted=True)
-        self.problem = label("", "caption", wrap=True)
-        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.problem = ValueLabel()
         self.problem.hide()
         above = QHBoxLayout()
         above.setSpacing(Size.GAP)
@@ -138,7 +138,7 @@ class ProgressRow(QWidget):
         _say(self.state, state.text)
         set_ink(self.state, state.tone)
         self.detail.say(detail)
-        _say(self.problem, problem)
+        self.problem.show_value(problem)
         if self.problem.isHidden() == bool(problem):
             self.problem.setVisible(bool(problem))
         said = ". ".join(part for part in (state.word, self.figure.text(), detail, problem) if part)

@@ -62,9 +62,10 @@ def fill(workspace: Workspace, folder: Path) -> None:
             )
         )
 
-    job("media-nightly", media, "studio-nas", "hetzner-s3", "backup-server", schedule="0 3 * * *")
+    nightly = job("media-nightly", media, "studio-nas", "hetzner-s3", "backup-server", schedule="0 3 * * *")
     job("media-partly", media, "studio-nas", "hetzner-s3", "old-server", schedule="30 3 * * *")
     for its in (
+        nightly,  # what its dump takes is known from then on
         job("company-hourly", many, "studio-nas", "small-disk", "old-server", schedule="0 * * * *"),
         job("company-good", many, "studio-nas", "hetzner-s3"),
         job("company-new", many, "studio-nas", "unknown-server"),
@@ -156,7 +157,10 @@ def scenes(application: Application, settle: Settle) -> Iterator[Shot]:
     form.close()
     editor = JobDialog(window, session, jobs["media-nightly"])
     editor._unfold(True)
-    yield from dialog("form-job-unfolded", editor)
+    editor.show()
+    editor.reveal(editor.field("fingerprint"))
+    yield "form-job-unfolded", editor
+    editor.close()
 
 
 if __name__ == "__main__":

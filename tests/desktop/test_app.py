@@ -127,8 +127,8 @@ def test_an_installation_that_does_not_open_says_so_and_can_be_tried_again(
     application.start()
     window = application.window
     qtbot.waitUntil(window.opening.problem.isVisible)
-    assert "newer Strongroom" in window.opening.problem.message.text()
-    assert window.opening.problem.remedy.text() == "Update Strongroom."
+    assert "newer Strongroom" in window.opening.problem.message.value
+    assert window.opening.problem.remedy.value == "Update Strongroom."
     assert not window.sidebar.isEnabled()
     assert window.opening.problem._retry is not None
     window.opening.problem._retry.click()

@@ -81,9 +81,9 @@ def test_one_that_fails_says_why_beside_it_and_what_to_do(driver: Driver) -> Non
     driver.until(lambda: page.panel.state.ended)
     assert page.panel.state is Status.PARTIAL
     assert rows.row("s3").state.text() == "✕ Failed"
-    assert rows.row("s3").problem.text() == "Access denied. Renew the key."
+    assert rows.row("s3").problem.value == "Access denied. Renew the key."
     driver.until(lambda: "read back" in rows.row("nas").detail.value)
-    assert page.panel.error.message.text() == "! s3 failed; 1 other destination holds the whole backup."
+    assert page.panel.error.message.value == "! s3 failed; 1 other destination holds the whole backup."
     assert page.panel.copies.isHidden(), "one database needs no table"
 
 
@@ -109,7 +109,7 @@ def test_several_databases_name_the_one_on_its_way_and_end_in_a_table(driver: Dr
     assert len(failed) == 1
     assert rows.row("nas").state.text() == "✓ All 3 stored"
     assert rows.row("s3").state.text() == "! 2 of 3 stored"
-    assert rows.row("s3").problem.text().startswith(f"{failed[0]}: No room is left.")
+    assert rows.row("s3").problem.value.startswith(f"{failed[0]}: No room is left.")
     chosen = table.selected()
     assert chosen is not None and chosen.database == failed[0]
 

@@ -50,7 +50,7 @@ def _by_clicks(driver: Driver, server: Server) -> None:
     driver.write(form.field("password"), "a wrong password")
     driver.press("Test connection", dialog)
     driver.until(dialog.tester.problem.isVisible)
-    assert "password" in dialog.tester.problem.message.text().lower()
+    assert "password" in dialog.tester.problem.message.value.lower()
     driver.write(form.field("password"), PASSWORD)
     driver.press("Test connection", dialog)
     driver.until(dialog.tester.found.isVisible)

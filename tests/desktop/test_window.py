@@ -152,7 +152,7 @@ def test_a_restore_over_data_without_that_yes_fails_and_says_why(driver: Driver)
     page = driver.execution()
     assert page.panel.state is Status.FAILED
     assert page.panel.error.isVisible()
-    assert page.panel.error.remedy.text()
+    assert page.panel.error.remedy.value
     assert rows_of(shop) == before
 
 
@@ -162,8 +162,8 @@ def test_a_failed_run_shows_its_error_and_where_it_failed(driver: Driver) -> Non
     page = driver.run_job("nightly")
     driver.until(lambda: page.panel.state.ended)
     assert page.panel.state is Status.FAILED
-    assert str(shop) in page.panel.error.message.text()
-    assert page.panel.error.remedy.text()
+    assert str(shop) in page.panel.error.message.value
+    assert page.panel.error.remedy.value
     assert page.panel.strip.state_of(Stage.INITIALIZE) == "failed"
     assert page.panel.strip.state_of(Stage.UPLOAD) == "waiting"
     driver.go("history")
@@ -224,7 +224,7 @@ def test_a_name_that_is_taken_is_said_beside_the_name(driver: Driver) -> None:
     driver.write(dialog.name, "nightly")
     driver.press("Save", dialog)
     driver.until(dialog.problem.isVisible)
-    assert "nightly" in dialog.problem.message.text()
+    assert "nightly" in dialog.problem.message.value
 
 
 def test_a_source_in_use_is_not_deleted(driver: Driver) -> None:
@@ -234,7 +234,7 @@ def test_a_source_in_use_is_not_deleted(driver: Driver) -> None:
     driver.press("Delete")
     driver.press("Delete shop", driver.dialog(ConfirmDialog))
     driver.until(view.problem.isVisible)
-    assert "nightly" in view.problem.message.text() + view.problem.remedy.text()
+    assert "nightly" in view.problem.message.value + view.problem.remedy.value
     assert len(view.model.rows) == 1
 
 

@@ -130,6 +130,14 @@ def test_the_end_tells_how_many_copies_are_there_and_why_one_is_not() -> None:
     assert found.problem == "shop: full."
 
 
+def test_a_reason_that_several_copies_share_is_said_once() -> None:
+    names = ("accounts", "crm", "orders", "shop")
+    its = row(*(said(DestinationState.FAILED, message="Access denied", database=its) for its in names))
+    its.remedy = "Renew the key."
+    run = LiveRun("e1", "shop", "run", Status.FAILED, error="nas: Access denied")
+    assert words_of(its, run).problem == "accounts, crm and 2 more: Access denied. Renew the key."
+
+
 def test_a_dump_that_failed_is_no_destinations_failure() -> None:
     its = DestinationRow("nas", DestinationState.FAILED, message="The database is gone")
     run = LiveRun("e1", "shop", "run", Status.FAILED, error="The database is gone")

@@ -74,4 +74,4 @@ def test_a_key_is_made_and_exported_for_its_owner_alone(driver: Driver) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     view.export_to(key, str(path))
     driver.until(view.problem.isVisible)
-    assert "there already" in view.problem.message.text()
+    assert "there already" in view.problem.message.value

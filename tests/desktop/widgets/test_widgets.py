@@ -185,9 +185,9 @@ def test_an_error_says_what_failed_then_what_to_do(qtbot: QtBot) -> None:
     qtbot.addWidget(panel)
     panel.show_problem(Problem("It broke.", "Mend it.", details="OSError: gone"))
     assert panel.isVisible()
-    assert "It broke." in panel.message.text()
-    assert panel.remedy.text() == "Mend it."
-    assert panel.details.text() == "OSError: gone"
+    assert "It broke." in panel.message.value
+    assert panel.remedy.value == "Mend it."
+    assert panel.details.value == "OSError: gone"
     panel.show_problem(None)
     assert panel.isHidden()
 
