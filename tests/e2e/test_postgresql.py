@@ -1,4 +1,7 @@
-"""The main job on a PostgreSQL by the real command line: configured, run, proven, restored, compared."""
+"""The main job on a PostgreSQL by the real command line: configured, run, proven, restored, compared.
+
+It goes to all three kinds of storage at once: a folder, a real S3 server, and a real SSH server.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,18 @@ from typing import Any
 import pytest
 
 from tests.e2e.content import SHOP, content_of
-from tests.faults.servers import source_of
+from tests.faults.servers import source_of, toml
 from tests.parts.commands import Installation
 from tests.parts.postgres import PASSWORD, Server, postgres  # noqa: F401 - a fixture
 from tests.parts.programs import required_program
+from tests.parts.s3 import S3Server, s3  # noqa: F401 - a fixture
+from tests.parts.sshd import SshServer, sshd  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.xdist_group("e2e-postgres")
 
 DATABASE = 'Größe & "Söhne" = 50%\'s'
 SMALL = "klein"
+PLACES = ("disk", "cloud", "server")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,38 @@ def original(server: Server) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def installation(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def cloud(s3: S3Server) -> Iterator[str]:  # noqa: F811
+    """A bucket."""
+    name = s3.make_bucket()
+    yield name
+    s3.remove_bucket(name)
+
+
+@pytest.fixture(scope="module")
+def remote(sshd: SshServer) -> Path:  # noqa: F811
+    """A folder on the SSH server, as it is seen from here."""
+    return sshd.new_folder()
+
+
+@pytest.fixture(scope="module")
+def stored(installation: Installation, s3: S3Server, cloud: str, remote: Path) -> dict[str, Any]:  # noqa: F811
+    """Reads a stored file at each place, behind Strongroom's back."""
+    return {
+        "disk": lambda name: (installation.folder / "disk" / name).read_bytes(),
+        "cloud": lambda name: s3.read(cloud, name),
+        "server": lambda name: (remote / name).read_bytes(),
+    }
+
+
+@pytest.fixture(scope="module")
+def installation(
+    server: Server,
+    s3: S3Server,  # noqa: F811
+    cloud: str,
+    sshd: SshServer,  # noqa: F811
+    remote: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installation]:
     """An installation that was configured by a file, whose one run has ended."""
     its = Installation(tmp_path_factory.mktemp("e2e"), environ={"SHOP_PASSWORD": PASSWORD})
     path = its.folder / "strongroom.toml"
@@ -62,13 +99,17 @@ def installation(server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         adapter = "local"
         config = {{ path = "disk" }}
         [[destination]]
-        name = "second disk"
-        adapter = "local"
-        config = {{ path = "second" }}
+        name = "cloud"
+        adapter = "s3"
+        config = {toml(s3.values(cloud))}
+        [[destination]]
+        name = "server"
+        adapter = "sftp"
+        config = {toml(sshd.values(path=str(remote)))}
         [[job]]
         name = "nightly"
         source = "shop"
-        destinations = ["disk", "second disk"]
+        destinations = {toml(list(PLACES))}
         """,
         encoding="utf-8",
     )
@@ -98,18 +139,15 @@ def key(installation: Installation) -> Path:
     return path
 
 
-def test_one_dump_lies_encrypted_at_both_destinations(
-    installation: Installation, run: dict[str, Any], backup: dict[str, Any]
+def test_one_dump_lies_encrypted_at_all_three(
+    run: dict[str, Any], backup: dict[str, Any], stored: dict[str, Any]
 ) -> None:
     assert run["status"] == "Success"
-    assert {its["name"]: its["status"] for its in run["destinations"]} == {
-        "disk": "Success",
-        "second disk": "Success",
-    }
-    first, second = (installation.folder / folder / backup["artifact"] for folder in ("disk", "second"))
-    assert first.read_bytes() == second.read_bytes()
-    assert first.read_bytes().startswith(b"age-encryption.org/v1\n")
-    sidecar = first.with_name(first.name + ".meta.json").read_text()
+    assert {its["name"]: its["status"] for its in run["destinations"]} == dict.fromkeys(PLACES, "Success")
+    whole = {stored[place](backup["artifact"]) for place in PLACES}
+    assert len(whole) == 1, "the copies differ"
+    assert whole.pop().startswith(b"age-encryption.org/v1\n")
+    (sidecar,) = {stored[place](backup["artifact"] + ".meta.json").decode() for place in PLACES}
     assert PASSWORD not in sidecar
     assert "customers" not in sidecar, "table names are nobody's business"
     assert json.loads(sidecar)["databases"] == sorted([DATABASE, SMALL])
@@ -119,14 +157,16 @@ def test_every_copy_is_listed_and_decodes(installation: Installation, run: dict[
     listed = installation.run("backups", "--json").document
     assert {its["id"] for its in listed} == {copy["id"] for its in run["backups"] for copy in its["copies"]}
     outcomes = installation.run("verify", "--all", "--json").document
-    assert [its["outcome"] for its in outcomes] == ["passed"] * 4
+    assert [its["outcome"] for its in outcomes] == ["passed"] * 6
 
 
-def test_a_restore_under_another_name_is_equal_row_for_row(
-    installation: Installation, server: Server, original: dict[str, str], backup: dict[str, Any]
+@pytest.mark.parametrize("place", PLACES)
+def test_a_restore_from_each_place_is_equal_row_for_row(
+    installation: Installation, server: Server, original: dict[str, str], backup: dict[str, Any], place: str
 ) -> None:
+    (copy,) = [its["id"] for its in backup["copies"] if its["destination"] == place]
     name = "Kopie 'von' \"allem\""
-    document = installation.run("restore", backup["id"], "--to", "elsewhere", "--as", name, "--json").document
+    document = installation.run("restore", copy, "--to", "elsewhere", "--as", name, "--json").document
     assert (document["status"], document["target"], document["database"]) == ("Success", "elsewhere", name)
     assert content_of(server, name) == original
     server.drop_database(name)
@@ -153,13 +193,19 @@ def test_a_drill_compares_it_with_what_the_dump_saw(
 
 
 def test_standard_tools_alone_restore_it(
-    installation: Installation, server: Server, original: dict[str, str], backup: dict[str, Any], key: Path
+    server: Server,
+    original: dict[str, str],
+    backup: dict[str, Any],
+    key: Path,
+    stored: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     age, zstd = required_program("age", package="age"), required_program("zstd", package="zstd")
     server.drop_database("by hand")
     server.create_database("by hand")
     pipeline = 'set -o pipefail; "$1" -d -i "$2" "$3" | "$4" -d -q | "$5" --exit-on-error -d "by hand"'
-    artifact = installation.folder / "second" / backup["artifact"]
+    artifact = tmp_path / "shop.dump.zst.age"
+    artifact.write_bytes(stored["cloud"](backup["artifact"]))
     restore = server.binaries / "pg_restore"
     done = subprocess.run(
         ["bash", "-c", pipeline, "bash", age, str(key), str(artifact), zstd, str(restore)],
