@@ -152,7 +152,7 @@ def build(
         elif first["type"] == "missing":
             message, remedy = "this key is missing", f"Add {name}."
         else:
-            message, remedy = first["msg"], ""
+            message, remedy = _plain(config, first), ""
         raise ConfigError(message, field=name, remedy=remedy) from None
 
 
@@ -162,10 +162,32 @@ def field_errors(config: type[AdapterConfig], values: Mapping[str, Any]) -> dict
         config.model_validate(dict(values))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        return {
-            str(item["loc"][0]) if item["loc"] else "": (
-                "Please fill this in." if item["type"] == "missing" else item["msg"]
-            )
-            for item in found
-        }
+        return {str(item["loc"][0]) if item["loc"] else "": _beside(config, item) for item in found}
     return {}
+
+
+def _beside(config: type[AdapterConfig], item: Mapping[str, Any]) -> str:
+    """What stands beside a wrong field of a form: a sentence."""
+    empty = item["type"] == "string_too_short" and item.get("ctx", {}).get("min_length") == 1
+    if item["type"] == "missing" or empty:
+        return "Please fill this in."
+    said = _plain(config, item)
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
+
+
+def _plain(config: type[AdapterConfig], item: Mapping[str, Any]) -> str:
+    """Pydantic's message as a person reads it: a pattern tells nobody what to write, an example does."""
+    match item["type"]:
+        case "string_pattern_mismatch":
+            info = config.model_fields.get(str(item["loc"][0]) if item["loc"] else "")
+            extra = info.json_schema_extra if info is not None else None
+            example = str(extra.get("placeholder", "")) if isinstance(extra, dict) else ""
+            return (
+                f"this is not of the form {example}" if example else "this is not of the form that is meant"
+            )
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "this should be a whole number"
+        case "float_parsing" | "float_type":
+            return "this should be a number"
+        case _:
+            return str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "this should be")

@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
+import pydantic
 import pytest
 from pydantic import SecretStr
 from PySide6.QtCore import Qt
@@ -31,6 +32,8 @@ class ShelfConfig(strongroom.AdapterConfig):
     port: int = strongroom.field(4711, title="Port", ge=1, le=65535)
     limit: int | None = strongroom.field(None, title="Limit", ge=1)
     ratio: float = strongroom.field(0.5, title="Ratio", ge=0, le=1)
+    code: str = strongroom.field("", title="Code", placeholder="AB-12", pattern=r"^$|^[A-Z]{2}-\d\d$")
+    word: str = strongroom.field("please", title="Magic word")
     password: SecretStr | None = strongroom.field(None, title="Password", min_length=4)
     safe: bool = strongroom.field(True, title="Play safe")
     mode: Literal["fast", "slow"] = strongroom.field("slow", title="Mode")
@@ -39,6 +42,13 @@ class ShelfConfig(strongroom.AdapterConfig):
     shelves: list[str] = strongroom.field(default_factory=list, title="Shelves")
     note: str | None = strongroom.field(None, title="Note", widget="multiline", advanced=True)
     secret_word: SecretStr | None = strongroom.field(None, title="Word", advanced=True)
+
+    @pydantic.field_validator("word")
+    @classmethod
+    def _polite(cls, value: str) -> str:
+        if "please" not in value or "magic" in value:
+            raise ValueError("say please")
+        return value
 
 
 def shown(qtbot: QtBot, form: FieldForm) -> FieldForm:
@@ -134,6 +144,17 @@ def test_a_wrong_value_is_said_beside_its_field_until_it_is_mended(form: FieldFo
     qtbot.keyClicks(edit(form, "ratio"), "0.25")
     assert form.error_of("ratio") == ""
     assert form.check()
+
+
+def test_what_is_wrong_is_said_in_a_persons_words(form: FieldForm, qtbot: QtBot) -> None:
+    qtbot.keyClicks(edit(form, "host"), "h")
+    qtbot.keyClicks(edit(form, "limit"), "many")
+    qtbot.keyClicks(edit(form, "code"), "x")
+    qtbot.keyClicks(edit(form, "word"), "magic")
+    assert not form.check()
+    assert form.error_of("limit") == "✕ This should be a whole number."
+    assert form.error_of("code") == "✕ This is not of the form AB-12."
+    assert form.error_of("word") == "✕ Say please."
 
 
 def test_a_secret_is_hidden_until_it_is_looked_at(form: FieldForm) -> None:
