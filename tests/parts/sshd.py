@@ -58,6 +58,7 @@ class SshServer:
         on: Machine | None = None,
         user: str = "",
         password: str | None = None,
+        subsystem: str = "internal-sftp",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sr-ssh-", dir="/tmp"))
         self.folder.chmod(0o711)  # a plain user passes through
@@ -70,6 +71,7 @@ class SshServer:
         self._authorized = self.folder / "authorized_keys"
         self._authorized.touch(mode=0o644)
         self._shell, self._options, self._machine = shell, list(options), on
+        self._subsystem = subsystem
         self._process: subprocess.Popen[bytes] | None = None
         self._was_up = False
         self.host_keys = {kind: host_key(kind, self.folder) for kind in keys}
@@ -135,7 +137,7 @@ class SshServer:
             "MaxStartups 200",
             "MaxSessions 50",
             *(["ForceCommand internal-sftp"] if not self._shell else []),
-            "Subsystem sftp internal-sftp",
+            *([f"Subsystem sftp {self._subsystem}"] if self._subsystem else []),
         ]
 
     def sessions(self) -> list[int]:

@@ -106,10 +106,12 @@ class Session:
         if self._answers.pop(number, None) is None:
             self._forgotten.add(number)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether something has come that was not looked at yet."""
-        return bool(self._channel.recv_ready())
+    def is_answered(self, number: int) -> bool:
+        """Whether a request's answer has come, as far as can be seen without waiting."""
+        if number not in self._answers and len(self._inbox) >= self._inbox.wanted:
+            self._receive()
+            self._sort()
+        return number in self._answers
 
     @contextmanager
     def tidying(self) -> Iterator[None]:
@@ -153,7 +155,7 @@ class Session:
             except TimeoutError:
                 self._look_at_the_clock(since)
                 continue
-            except OSError as error:
+            except Exception as error:  # whatever the library raises: the channel is of no use any more
                 raise self._lost(error) from error
             if sent == 0:
                 raise self._lost()
@@ -170,6 +172,8 @@ class Session:
             except TimeoutError:
                 self._look_at_the_clock(since)
                 continue
+            except Exception as error:  # it also sends now and then, to let the server go on
+                raise self._lost(error) from error
             if not got:
                 raise self._lost()
             self._incoming = self._incoming + got if self._incoming else got

@@ -24,6 +24,8 @@ class Writer:
         self._is_open = True
         self._under_way: deque[tuple[int, int]] = deque()  # number and length of a request
         self._behind = 0
+        self._kept: list[bytes] = []
+        self._kept_size = 0
         self.size = 0
 
     @property
@@ -32,16 +34,38 @@ class Writer:
         return self._remote.sizes.write
 
     def add(self, chunk: bytes) -> None:
-        """Append all of `chunk`. Raises what the server said to an earlier one."""
+        """Append all of `chunk`. Raises what the server said to an earlier one.
+
+        Chunks that are smaller than a request are kept until they fill one.
+        """
         step = self.step
-        for at in range(0, len(chunk), step):
-            part = chunk[at : at + step]
-            while self._behind + len(part) > BEHIND or (self._under_way and self._remote.session.has_news):
-                self._settle()
-            head = self._handle + sftp.long(self.size) + sftp.number(len(part))
-            self._under_way.append((self._remote.session.send(sftp.WRITE, head, part), len(part)))
-            self._behind += len(part)
-            self.size += len(part)
+        if self._kept or len(chunk) < step:
+            self._kept.append(chunk)
+            self._kept_size += len(chunk)
+            if self._kept_size < step:
+                return
+            chunk = self._take_kept()
+        whole = len(chunk) - len(chunk) % step
+        for at in range(0, whole, step):
+            self._send(chunk[at : at + step])
+        if whole < len(chunk):
+            self._kept, self._kept_size = [chunk[whole:]], len(chunk) - whole
+
+    def _take_kept(self) -> bytes:
+        chunk = b"".join(self._kept)
+        self._kept, self._kept_size = [], 0
+        return chunk
+
+    def _send(self, part: bytes) -> None:
+        session = self._remote.session
+        while self._under_way and session.is_answered(self._under_way[0][0]):
+            self._settle()
+        while self._under_way and self._behind + len(part) > BEHIND:
+            self._settle()
+        head = self._handle + sftp.long(self.size) + sftp.number(len(part))
+        self._under_way.append((session.send(sftp.WRITE, head, part), len(part)))
+        self._behind += len(part)
+        self.size += len(part)
 
     def _settle(self) -> None:
         """Wait for the answer to the oldest request."""
@@ -54,6 +78,8 @@ class Writer:
 
         Raises `ChecksumMismatch` when it has another number of bytes than were sent.
         """
+        if self._kept:
+            self._send(self._take_kept())
         while self._under_way:
             self._settle()
         if self._remote.has(sftp.FSYNC):
