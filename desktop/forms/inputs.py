@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QDir, QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -108,7 +108,7 @@ class NumberInput(QSpinBox):
             int(minimum if minimum is not None else -LARGEST),
             int(maximum if maximum is not None else LARGEST),
         )
-        self.setMaximumWidth(Size.FIELD_LABEL)
+        self.setFixedWidth(Size.NUMBER)
         calm(self)
         self.valueChanged.connect(lambda _: self.changed.emit())
 
@@ -214,12 +214,22 @@ class PathInput(QWidget):
         return self.edit
 
     def _choose(self) -> None:
-        dialog = QFileDialog(self, self._title, self.edit.text())
+        dialog = QFileDialog(self, self._title, self._begin())
+        dialog.setFilter(dialog.filter() | QDir.Filter.Hidden)  # keys lie in ~/.ssh
         dialog.setFileMode(QFileDialog.FileMode.Directory if self._folder else QFileDialog.FileMode.AnyFile)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setLabelText(QFileDialog.DialogLabel.Accept, "Choose")
         dialog.fileSelected.connect(self.edit.setText)
         dialog.open()
+
+    def _begin(self) -> str:
+        """Where to look first: at what is entered, else where the placeholder says that such files lie."""
+        return expanded(self.edit.text().strip() or self.edit.placeholderText())
+
+
+def expanded(path: str) -> str:
+    """A path with the home folder in place of `~`."""
+    return QDir.homePath() + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 class SecretInput(QWidget):

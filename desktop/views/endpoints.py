@@ -61,7 +61,7 @@ COLUMNS: tuple[Column[EndpointRow], ...] = (
         drop=1,
     ),
 )
-PLACE_FIELDS = ("path", "host", "bucket", "endpoint", "url", "database", "databases")
+PLACE_FIELDS = ("host", "bucket", "endpoint", "path", "url", "database", "databases")
 
 
 class EndpointsView(View):

@@ -182,6 +182,7 @@ def fit_height(dialog: QWidget) -> None:
     layout = dialog.layout()
     if layout is not None and layout.hasHeightForWidth():
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+        dialog.setMinimumHeight(0)
         dialog.resize(dialog.width(), layout.totalHeightForWidth(dialog.width()))
 
 
