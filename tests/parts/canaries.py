@@ -13,6 +13,7 @@ import re
 import secrets
 import shlex
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -113,20 +114,23 @@ class Seen:
 
 @contextmanager
 def watching(ours: Iterable[bytes]) -> Iterator[Seen]:
-    """Look at all processes, as fast as this machine does, while the block runs.
+    """Look at all processes, again and again, while the block runs.
 
     A process whose arguments hold one of `ours` is Strongroom; what it starts has its environment noted.
     """
     marks, seen, stop = tuple(ours), Seen(), threading.Event()
 
     def look() -> None:
-        while not stop.is_set():
-            seen.looks += 1
-            for process in Path("/proc").iterdir():
-                if process.name.isdigit():
+        young: dict[Path, float] = {}
+        while not stop.wait(_PAUSE):
+            now = time.monotonic()
+            there = [process for process in Path("/proc").iterdir() if process.name.isdigit()]
+            young = {process: young.get(process, now) for process in there}
+            for process, since in young.items():
+                if now - since < _SETTLED:
                     with suppress(OSError, IndexError):
                         _look_at(process, seen, marks)
-            stop.wait(0.001)
+            seen.looks += 1
 
     thread = threading.Thread(target=look, name="watching", daemon=True)
     thread.start()
@@ -137,12 +141,16 @@ def watching(ours: Iterable[bytes]) -> Iterator[Seen]:
         thread.join()
 
 
+_PAUSE = 0.003  # seconds: a tool lives for longer, and the machine has work to do beside this
+_SETTLED = 2.0
+"""Seconds after which a process has become what it is to be: it was forked, and has run its program."""
+
+
 def _look_at(process: Path, seen: Seen, marks: tuple[bytes, ...]) -> None:
     arguments = (process / "cmdline").read_bytes()
     if not arguments:
         return  # the kernel's own, or one that has ended
-    if arguments not in seen.arguments:
-        seen.arguments.add(arguments)
+    seen.arguments.add(arguments)
     if arguments in seen.environments:
         return
     parent = process.with_name((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
