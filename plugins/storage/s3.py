@@ -80,7 +80,7 @@ class S3(strongroom.Storage):
                 if b"".join(self.get(name)) != probe:
                     raise checking.different_bytes(self.config)
                 with self._link.reporting(""):
-                    if not checking.tells_names_apart(self._link, key, probe):
+                    if not self._known.conditions or not checking.tells_names_apart(self._link, key, probe):
                         notes.append(
                             "The server does not know If-None-Match: two uploads of one name at the same "
                             "moment are not told apart. Let no two machines write to the same folder."

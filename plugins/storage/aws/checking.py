@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from typing import Any
 from urllib.parse import urlsplit
 
 import strongroom
-from plugins.storage.aws import errors, messages, proof, versions
+from plugins.storage.aws import errors, messages, versions
 from plugins.storage.aws.link import Link
 from plugins.storage.aws.settings import Settings
 from plugins.storage.aws.upload import Multipart, abort
@@ -62,7 +61,7 @@ def plain_http_note(settings: Settings) -> list[str]:
 def tells_names_apart(link: Link, key: str, body: bytes) -> bool:
     """Whether the server keeps an upload from replacing what is there (`key` is)."""
     try:
-        link.call("put_object", Key=key, Body=body, IfNoneMatch="*", **checksum(body))
+        link.call("put_object", Key=key, Body=body, IfNoneMatch="*")
     except errors.RAW as error:
         if errors.code(error) in errors.TAKEN:
             return True
@@ -70,13 +69,6 @@ def tells_names_apart(link: Link, key: str, body: bytes) -> bool:
             return False
         raise
     return False
-
-
-def checksum(body: bytes) -> dict[str, Any]:
-    """The parameter that sends a body's checksum along."""
-    import hashlib
-
-    return {"ChecksumSHA256": proof.base64_of(hashlib.sha256(body).digest())}
 
 
 def probe_name() -> str:

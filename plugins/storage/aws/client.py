@@ -137,7 +137,8 @@ def _config(settings: Settings) -> Any:
 
 def _credentials(settings: Settings, session: Any) -> Any:
     if not settings.has_keys:
-        return session.get_credentials()
+        # Not by the session's own method, which would keep them for every client that it makes.
+        return session.get_component("credential_provider").load_credentials()
     secret, token = settings.secret_access_key, settings.session_token
     return Credentials(
         settings.access_key_id,
