@@ -1,19 +1,14 @@
-"""All three kinds of storage at once, by the window alone, against real servers."""
+"""What the forms of the new storages say of real servers that are not what they should be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from desktop.forms import EndpointDialog, JobDialog
+from desktop.forms import EndpointDialog
 from desktop.forms.trust import TrustDialog
-from desktop.views.restore import RestoreDialog
-from desktop.widgets import RecordTable
-from engine.events import Status
-from tests.conftest import make_shop, rows_of
 from tests.desktop.driver import Driver
 from tests.parts.s3 import S3Server, bucket, s3  # noqa: F401 - fixtures
 from tests.parts.sshd import SshServer, running
@@ -45,63 +40,6 @@ def filled(driver: Driver, name: str, adapter: str, values: dict[str, object]) -
     for field, value in values.items():
         dialog.fields.set_value(field, value)
     return dialog
-
-
-def save_when_it_works(driver: Driver, dialog: EndpointDialog) -> None:
-    driver.until(lambda: dialog.tester.chip.text() == "✓ Works")
-    name = dialog.name.value()
-    driver.press("Save", dialog)
-    driver.until(lambda: any(its.name == name for its in driver.session.snapshot.destinations))
-
-
-def test_a_backup_goes_to_all_three_and_comes_back_from_each(
-    driver: Driver,
-    s3: S3Server,  # noqa: F811
-    bucket: str,  # noqa: F811
-    server: SshServer,
-    unknown: Path,
-) -> None:
-    shop = make_shop(driver.folder / "shop.sqlite", rows=2000)
-    driver.make_source("shop", shop)
-    driver.make_destination("nas", driver.folder / "nas")
-    dialog = filled(driver, "bucket", "s3", s3.values(bucket))
-    driver.press("Test connection", dialog)
-    save_when_it_works(driver, dialog)
-    remote = server.new_folder()
-    dialog = filled(driver, "server", "sftp", server.values(path=str(remote), known_hosts=str(unknown)))
-    driver.press("Test connection", dialog)
-    question = driver.dialog(TrustDialog)
-    shown = f"{question.facts.value('Key type')} {question.fingerprint.value}"
-    assert shown in {key.value for key in server.host_keys.values()}
-    driver.press("Trust this key", question)
-    save_when_it_works(driver, dialog)
-
-    driver.go("jobs")
-    driver.press("New job")
-    editor = driver.dialog(JobDialog)
-    driver.write(editor.name, "nightly")
-    for its in driver.session.snapshot.destinations:
-        editor.destinations.add(its.id)
-    driver.press("Save", editor)
-    driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
-    page = driver.run_job("nightly")
-    assert page.panel.state is Status.SUCCESS, page.panel.error.message.value
-    rows = page.panel.destinations
-    assert {rows.row(name).state.text() for name in ("nas", "bucket", "server")} == {"✓ Stored"}
-    driver.until(lambda: all(rows.row(name).detail.value for name in rows.names))
-    assert list(remote.rglob("*.age")) and s3.objects(bucket)
-
-    for name in ("nas", "bucket", "server"):
-        view = driver.backups()
-        its = next(its for its in view.model.rows if its.destination == name)
-        driver.click_row(cast("RecordTable[object]", view.table), its.id)
-        driver.press("Restore…")
-        restore = driver.dialog(RestoreDialog)
-        copy = driver.folder / f"from-{name}.sqlite"
-        driver.write(restore.as_name, str(copy))
-        driver.press("Restore", restore)
-        assert driver.execution().panel.state is Status.SUCCESS
-        assert rows_of(copy) == rows_of(shop)
 
 
 def test_a_server_whose_key_has_changed_is_refused_loudly(
