@@ -10,6 +10,7 @@ The server is started once a session, which is once an xdist worker; every bucke
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -36,6 +37,7 @@ SECRET_KEY = "s3cret/with+signs=and/more"
 """The secret of all rights: nothing may print it."""
 READER_KEY, READER_SECRET = "STRONGROOMREADER", "r3ader/secret+of=tests"
 """A user who may read and list, and nothing else."""
+ROLE = "arn:aws:iam::role/backup"
 _START = 60.0  # seconds
 _GRPC = 10_000
 """SeaweedFS takes the port that lies so much higher, too."""
@@ -54,18 +56,27 @@ class S3Server:
     """A SeaweedFS of our own. `start` and `stop` as often as you like: ports and data stay until `close`.
 
     `data` is the folder of its files (a small disk, say), `prefix` what goes before its command (nsenter).
-    With `tls` it speaks https, by a certificate that `ca` proves.
+    With `tls` it speaks https, by a certificate that `ca` proves; with `roles` it is an STS, too, which lets
+    anybody of its own take on the role `ROLE`.
     """
 
     access_key = ACCESS_KEY
     secret_key = SECRET_KEY
     region = "us-east-1"
 
-    def __init__(self, *, data: Path | None = None, prefix: Sequence[str] = (), tls: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data: Path | None = None,
+        prefix: Sequence[str] = (),
+        tls: bool = False,
+        roles: bool = False,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))
         self.data = data if data is not None else self.folder / "data"
         self.data.mkdir(exist_ok=True)
         self.ca = _certificate(self.folder) if tls else None
+        self._roles = roles
         self._prefix = list(prefix)
         self._master, self._volume, self._filer, self.port = _free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,6 +120,10 @@ class S3Server:
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
         }
+        if self._roles:
+            path = self.folder / "iam.json"
+            path.write_text(json.dumps(_roles()), encoding="utf-8")
+            options["s3.iam.config"] = path
         if self.ca is not None:
             options |= {
                 "s3.cert.file": self.folder / "server.crt",
@@ -274,6 +289,26 @@ def _identities() -> list[dict[str, object]]:
         identity("all", ACCESS_KEY, SECRET_KEY, ["Admin", "Read", "Write", "List", "Tagging"]),
         identity("reader", READER_KEY, READER_SECRET, ["Read", "List"]),
     ]
+
+
+def _roles() -> dict[str, object]:
+    def policy(**statement: object) -> dict[str, object]:
+        return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
+
+    everything = policy(Action=["s3:*"], Resource=["arn:aws:s3:::*", "arn:aws:s3:::*/*"])
+    role = {
+        "roleName": ROLE.rpartition("/")[2],
+        "roleArn": ROLE,
+        "trustPolicy": policy(Principal="*", Action=["sts:AssumeRole"]),
+        "attachedPolicies": ["everything"],
+    }
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {
+        "sts": {"tokenDuration": "1h", "maxSessionLength": "12h", "issuer": "tests", "signingKey": key},
+        "policy": {"defaultEffect": "Deny", "storeType": "memory"},
+        "policies": [{"name": "everything", "document": everything}],
+        "roles": [role],
+    }
 
 
 def _free_ports(count: int) -> list[int]:

@@ -137,6 +137,11 @@ def _answer(error: Any, settings: Settings, name: str) -> strongroom.StorageErro
             f"The clock of this machine and that of {place} are {_skew(error)} apart, so it refuses all.",
             remedy="Set this machine's clock, by NTP if it can be had.",
         )
+    if error.operation_name == "AssumeRole" and code in _DENIED:
+        return strongroom.StorageError(
+            f"The role {settings.role_arn} cannot be taken on with these keys: {_said(error)}.",
+            remedy="Let the role's trust policy name the owner of these keys, with the same external ID.",
+        )
     if code in _REGION:
         return strongroom.StorageError(
             f"{capital(place)} is in another region, or at another endpoint: {_said(error)}.",

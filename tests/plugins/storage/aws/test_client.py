@@ -1,6 +1,7 @@
 """Whose keys, which region, which server: the client that is made, and what it takes from this machine.
 
-Roles are tested as far as the request for one: there is no real STS here.
+What Amazon's own servers would be asked is read from the requests; a role is taken on for real at the STS
+that SeaweedFS has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,10 @@ import strongroom
 from plugins.storage.aws import client
 from plugins.storage.aws.parts import Section
 from plugins.storage.aws.settings import Settings
+from plugins.storage.s3 import S3
+from strongroom.testing.readers import context
+from tests.parts.s3 import ROLE as TEST_ROLE
+from tests.parts.s3 import S3Server
 
 KEYS = {"access_key_id": "AKIAOWN", "secret_access_key": "own-secret"}
 ROLE = "arn:aws:iam::123456789012:role/backup"
@@ -211,6 +217,65 @@ def test_a_role_is_taken_on_with_a_profile() -> None:
     )
     assert signed_by(wire.sent[0]).startswith("AKIABACKUP/")
     assert "ExternalId" not in wire.sent[0].body
+
+
+@pytest.fixture(scope="module")
+def with_roles() -> Iterator[S3Server]:
+    server = S3Server(roles=True)
+    try:
+        server.start()
+        server.make_bucket("with-roles")
+        yield server
+    finally:
+        server.close()
+
+
+def test_a_real_role_lets_a_backup_in(with_roles: S3Server, tmp_path: Path) -> None:
+    values = with_roles.values("with-roles", role_arn=TEST_ROLE)
+    with closing(S3(S3.Config.model_validate(values), context(tmp_path))) as storage:
+        storage.check()
+        storage.put("a.dump", strongroom.BytesReader(bytes(9 << 20)), begun=lambda leftover: None)
+        assert storage.stat("a.dump").size == 9 << 20
+
+
+def test_keys_with_their_session_token_let_a_backup_in(with_roles: S3Server, tmp_path: Path) -> None:
+    import boto3
+
+    with closing(
+        boto3.session.Session().client(
+            "sts",
+            endpoint_url=with_roles.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=with_roles.access_key,
+            aws_secret_access_key=with_roles.secret_key,
+        )
+    ) as sts:
+        found = sts.assume_role(RoleArn=TEST_ROLE, RoleSessionName="tests")["Credentials"]
+    values = with_roles.values(
+        "with-roles",
+        access_key_id=found["AccessKeyId"],
+        secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+    )
+    with closing(S3(S3.Config.model_validate(values), context(tmp_path))) as storage:
+        storage.check()
+    wrong = {**values, "session_token": found["SessionToken"][:-4] + "AAAA"}
+    with (
+        closing(S3(S3.Config.model_validate(wrong), context(tmp_path))) as storage,
+        pytest.raises(strongroom.StorageError) as raised,
+    ):
+        storage.check()
+    assert found["SessionToken"][:40] not in f"{raised.value} {raised.value.remedy}"
+
+
+def test_a_role_that_is_refused_is_named(with_roles: S3Server, tmp_path: Path) -> None:
+    values = with_roles.values("with-roles", role_arn="arn:aws:iam::role/nobody")
+    with (
+        closing(S3(S3.Config.model_validate(values), context(tmp_path))) as storage,
+        pytest.raises(strongroom.StorageError, match="role/nobody cannot be taken on") as raised,
+    ):
+        storage.check()
+    assert "trust policy" in raised.value.remedy
 
 
 # ------------------------------------------------------------------------------------------- signing
