@@ -21,12 +21,17 @@ from desktop.window import MainWindow
 from desktop.worker import QtExecutor
 from engine import __version__
 from engine.errors import StrongroomError
+from engine.events import ExecutionFinished, Status
 from engine.home import Home
 from engine.screen import require_screen
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
+_BAD = {
+    Status.FAILED: "the backup failed",
+    Status.PARTIAL: "only partly backed up",
+}
 GONE_WITHIN = 5.0
 """Seconds that the last threads get when the window is gone already."""
 
@@ -70,6 +75,7 @@ class Application(QObject):
         self.tray.open_asked.connect(self.window.raise_up)
         self.tray.quit_asked.connect(self.closing.quit)
         self.tray.run_asked.connect(self.session.run_job)
+        self.session.live.finished.connect(self._tell_of)
         self._follows_settings = mode == "system"
         self.session.ready.connect(self._read_theme)
         self._instance = instance
@@ -94,6 +100,14 @@ class Application(QObject):
 
     def _say_where(self) -> None:
         self.tray.tell("Strongroom goes on in the tray", "Scheduled jobs run. Quit is in the tray's menu.")
+
+    def _tell_of(self, execution_id: str, event: ExecutionFinished) -> None:
+        """Let the tray say what failed, and what to do, to whoever has not the window before them."""
+        run = self.session.live.get(execution_id)
+        if run is None or event.status not in _BAD or self.window.isActiveWindow():
+            return
+        title = f"{run.job}: {_BAD[event.status]}" if run.job else "Strongroom: not all went well"
+        self.tray.tell(title, " ".join(its for its in (event.error, event.remedy) if its))
 
     def _finished(self) -> None:
         self.tray.hide()

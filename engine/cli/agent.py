@@ -42,6 +42,7 @@ def _tell(out: Output, event: Event) -> None:
     elif isinstance(event, ExecutionFinished):
         backups = f", {counted(len(event.backups), 'backup')}" if event.backups else ""
         why = f": {event.error}" if event.error else ""
-        out.log(f"{event.execution_id} ended: {event.status}{backups}{why}")
+        remedy = f" {event.remedy}" if event.remedy else ""
+        out.log(f"{event.execution_id} ended: {event.status}{backups}{why}{remedy}")
     elif isinstance(event, LogAdded) and event.entry.level in (LogLevel.WARNING, LogLevel.ERROR):
         out.log(f"{event.entry.stage.value}: {event.entry.message}")

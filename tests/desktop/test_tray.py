@@ -39,6 +39,31 @@ def test_the_menu_runs_a_job_now(driver: Driver, qtbot: QtBot) -> None:
     driver.until(lambda: tray.status.text() == "Nothing is running")
 
 
+def test_it_says_that_a_run_failed_and_what_to_do_to_whoever_does_not_see_the_window(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(driver.folder / "shop.sqlite")
+    driver.make_source("shop", shop)
+    driver.make_destination("vault", driver.folder / "vault")
+    driver.make_job("nightly")
+    tray, told = driver.application.tray, list[tuple[str, str]]()
+    monkeypatch.setattr(tray, "tell", lambda title, text: told.append((title, text)))
+    shop.unlink()
+    looks = [True]
+    monkeypatch.setattr(driver.window, "isActiveWindow", lambda: looks[0])
+    actions(tray)["nightly"].trigger()
+    driver.until(lambda: any(its.status.ended for its in driver.session.snapshot.executions))
+    assert told == [], "the window says so itself"
+    looks[0] = False
+    actions(tray)["nightly"].trigger()
+    driver.until(lambda: bool(told))
+    ((title, text),) = told
+    assert title == "nightly: the backup failed"
+    assert "shop.sqlite" in text
+    last = driver.session.snapshot.executions[0]
+    assert last.remedy and last.remedy in text
+
+
 def test_the_menu_opens_the_window_and_quits(driver: Driver) -> None:
     tray = driver.application.tray
     named = {its.text(): its for its in tray.menu.actions()}
