@@ -114,9 +114,13 @@ class S3(strongroom.Storage):
                 more = {"ContinuationToken": token}
 
     def stat(self, name: str) -> strongroom.StoredFile:
+        from plugins.storage.aws import messages
+
         key = keys.key(self.config.prefix, name)
         with self._link.reporting(name):
             head = self._head(key)
+            if "LastModified" not in head:
+                raise messages.no_s3(self.config)
             return _stored(name, head["ContentLength"], head["LastModified"])
 
     def get(self, name: str, offset: int = 0) -> Iterator[bytes]:

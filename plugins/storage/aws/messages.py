@@ -251,6 +251,8 @@ def _cause(error: BaseException) -> str:
     for found in _inside(error):
         if isinstance(found, OSError) and found.strerror:
             said = found.strerror
+        elif isinstance(found, TimeoutError):
+            said = "nothing went on for too long"
     if not said and isinstance(error, botocore_errors.ConnectionClosedError):
         return "the server closed it without an answer"
     return (said or _short(error))[:300]

@@ -39,13 +39,21 @@ class Section:
     """
 
     def __init__(
-        self, file: BinaryIO, buffer: memoryview, start: int, length: int, told: Callable[[int], None]
+        self,
+        file: BinaryIO,
+        buffer: memoryview,
+        start: int,
+        length: int,
+        told: Callable[[int], None],
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
+        """`told(bytes)` hears what has gone out; `go_on` is called before each block, and raises to stop."""
         self._file = file
         self._buffer = buffer
         self._start = start
         self._length = length
         self._told = told
+        self._go_on = go_on
         self._position = 0
         self.sha256 = b""
         self.error: BaseException | None = None
@@ -71,11 +79,15 @@ class Section:
             raise
 
     def _next(self) -> memoryview:
+        self._go_on()
         wanted = min(len(self._buffer), self._length - self._position)
         if wanted == 0:
             return self._buffer[:0]
-        self._file.seek(self._start + self._position)
-        found: int = self._file.readinto(self._buffer[:wanted])  # type: ignore[attr-defined]
+        try:
+            self._file.seek(self._start + self._position)
+            found: int = self._file.readinto(self._buffer[:wanted])  # type: ignore[attr-defined]
+        except OSError as error:
+            raise unreadable(self._file.name, error) from error
         if found == 0:
             raise strongroom.StorageError(
                 f"The file {getattr(self._file, 'name', '')} was cut short by somebody else."
@@ -93,4 +105,12 @@ class Section:
 
 def open_file(path: Path) -> BinaryIO:
     """Open a file for sections: a handle of its own for every thread, for it has one position."""
-    return path.open("rb", buffering=0)
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+
+
+def unreadable(path: str, error: OSError) -> strongroom.StorageError:
+    """The error for a spool that gives nothing any more."""
+    return strongroom.StorageError(f"The file {path} cannot be read: {error.strerror}.")

@@ -22,7 +22,7 @@ _CLEANING = 1.8
 """Seconds that cleaning up after a failure may take: a cancel has to be through within two."""
 _ENDS = 5
 """Times that the end of an upload is asked for while no answer comes."""
-_MARK = "strongroom-upload"
+_MARK = "strongroom"
 
 Begun = Callable[[strongroom.Leftover], None]
 ReadBack = Callable[[str, int, str], None]
@@ -135,12 +135,12 @@ class Publication:
             upload.confirmed = self._known.computes
             upload.send(reader)
             upload.end_threads()
-            found = self._complete(upload)
+            answer = self._complete(upload)
             head = self._link.call("head_object", Key=self._key, ChecksumMode="ENABLED")
-            if not self._is_marked(head):
+            if not self._is_marked(head, answer.get("ETag")):
                 # If-None-Match let two through: SeaweedFS looks first and writes then. The last one won.
                 raise messages.taken(self._name)
-            found = found or head.get("ChecksumSHA256")
+            found = answer.get("ChecksumSHA256") or head.get("ChecksumSHA256")
             if not upload.confirmed or found is None:
                 self._read_back(self._name, upload.size, reader.sha256())
                 return proof.READ_BACK
@@ -168,13 +168,13 @@ class Publication:
         if failures:
             abort_all(self._link, self._key, but=upload.upload_id)
 
-    def _complete(self, upload: Multipart) -> str | None:
-        """Give the object its name; return the checksum that the server answers with, if any."""
+    def _complete(self, upload: Multipart) -> dict[str, Any]:
+        """Give the object its name; return the server's answer, empty if that was lost."""
         unanswered = False
         for attempt in range(1, _ENDS + 1):
             self._context.alive(0)
             try:
-                return upload.complete(condition=self._condition).get("ChecksumSHA256")
+                return upload.complete(condition=self._condition)
             except errors.RAW as error:
                 self._context.cancel.raise_if_cancelled()
                 if self._condition and errors.refuses_conditions(error):
@@ -185,7 +185,7 @@ class Publication:
                     unanswered and errors.code(error) == "NoSuchUpload"
                 )
                 if settled and self._is_ours(self._link):
-                    return None
+                    return {}
                 unanswered = unanswered or errors.is_unanswered(error)
                 if attempt == _ENDS or settled or not errors.is_passing(error):
                     raise
@@ -221,9 +221,12 @@ class Publication:
             raise
         return head if self._is_marked(head) else None
 
-    def _is_marked(self, head: dict[str, Any]) -> bool:
+    def _is_marked(self, head: dict[str, Any], etag: str | None = None) -> bool:
+        """Whether an object is this upload's; `etag` tells it where a server keeps no metadata."""
         marks = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-        return marks.get(_MARK) == self._mark
+        if _MARK in marks:
+            return bool(marks[_MARK] == self._mark)
+        return etag is not None and head.get("ETag") == etag
 
     @contextmanager
     def _taken_back(self, upload: Multipart | None) -> Iterator[None]:

@@ -63,7 +63,7 @@ class _Stream:
                     f"The server of {self._link.settings.place} gives no part of {self._name} when it is "
                     "asked for one."
                 )
-            etag = str(answer["ETag"])
+            etag = str(answer.get("ETag", ""))
             if self.etag and etag != self.etag:
                 raise self.replaced()
             self.etag = etag

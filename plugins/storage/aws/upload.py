@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import strongroom
 from plugins.storage.aws import errors, messages, proof
-from plugins.storage.aws.link import Link
+from plugins.storage.aws.link import TRIES, Link
 from plugins.storage.aws.parts import BLOCK, MOST, Section, open_file, part_size
 
 _GONE = ("NoSuchUpload", "NoSuchKey", "404")
@@ -79,22 +79,27 @@ class Multipart:
         """
         if not self.checksums:
             return False
-        try:
-            self._link.call(
-                "upload_part",
-                Key=self._key,
-                UploadId=self.upload_id,
-                PartNumber=1,
-                Body=proof.WRONG_BODY,
-                ChecksumSHA256=proof.WRONG_CHECKSUM,
-                once=True,
-            )
-        except errors.RAW as error:
-            if errors.code(error) in proof.REFUSALS:
-                self.confirmed = True
-            elif errors.status(error) != 400:
-                raise
-        return self.confirmed
+        for attempt in range(1, TRIES + 1):
+            try:
+                self._link.call(
+                    "upload_part",
+                    Key=self._key,
+                    UploadId=self.upload_id,
+                    PartNumber=1,
+                    Body=proof.WRONG_BODY,
+                    ChecksumSHA256=proof.WRONG_CHECKSUM,
+                    once=True,  # for what it is to answer is what would be tried again
+                )
+                return False
+            except errors.RAW as error:
+                if errors.code(error) in proof.REFUSALS:
+                    return True
+                if not errors.is_passing(error) and errors.status(error) == 400:
+                    return False
+                if attempt == TRIES or not errors.is_passing(error):
+                    raise
+            self._link.wait(attempt)
+        raise AssertionError("the loop returns or raises")
 
     # --------------------------------------------------------------------------------------- parts
 
@@ -172,13 +177,15 @@ class Multipart:
                 file.close()
 
     def _send_part(self, task: _Task, source: BinaryIO, buffer: memoryview, progress: _Progress) -> None:
-        def told(position: int) -> None:
+        def go_on() -> None:
             if self._failure is not None:
                 raise Stopped
             self._link.cancel.raise_if_cancelled()
+
+        def told(position: int) -> None:
             progress.moved(task.number, position)
 
-        section = Section(source, buffer, task.start, task.length, told)
+        section = Section(source, buffer, task.start, task.length, told, go_on)
         digest = section.hash()
         checksum: dict[str, Any] = {"ChecksumSHA256": proof.base64_of(digest)} if self.checksums else {}
         answer = self._link.call(
@@ -190,6 +197,8 @@ class Multipart:
             ContentLength=task.length,
             **checksum,
         )
+        if "ETag" not in answer:
+            raise messages.no_s3(self._link.settings)
         echoed = answer.get("ChecksumSHA256")
         if checksum and echoed is not None and echoed != checksum["ChecksumSHA256"]:
             raise strongroom.StorageError(

@@ -269,3 +269,45 @@ def test_a_download_never_goes_on_in_another_version(
     with pytest.raises(strongroom.StorageError, match="replaced") as raised:
         list(stream)
     assert raised.value.transient
+
+
+def test_a_server_that_falls_silent_is_given_up(
+    s3: S3Server, bucket: str, through: Opened, proxy: Proxy, make_spool: Spools
+) -> None:
+    from plugins.storage.aws.link import Link
+
+    storage = through()
+    storage._made = Link(storage.config, storage.context.cancel, connect_timeout=5, read_timeout=0.3)
+    stall = proxy.stall(after=FIRST + FIRST // 2)
+    with pytest.raises(strongroom.StorageError) as raised:
+        storage.put("a.dump", make_spool(DATA).reader(), begun=ignore)
+    assert stall.happened
+    assert raised.value.transient
+    assert "nothing went on" in raised.value.message or "in time" in raised.value.message
+
+
+def test_a_spool_that_vanished_is_told_of(
+    s3: S3Server, bucket: str, opened: Opened, make_spool: Spools
+) -> None:
+    spool = make_spool(DATA)
+    spool.path.unlink()
+    with pytest.raises(strongroom.StorageError, match="cannot be read: No such file"):
+        opened().put("a.dump", spool.reader(), begun=ignore)
+    assert s3.everything(bucket) == set()
+
+
+def test_a_server_that_keeps_no_metadata_still_tells_objects_apart(
+    s3: S3Server, bucket: str, opened: Opened, make_spool: Spools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plugins.storage.aws.link import Link
+
+    call = Link.call
+
+    def forgetful(self: Link, operation: str, **params: object) -> dict[str, object]:
+        params.pop("Metadata", None)
+        return call(self, operation, **params)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Link, "call", forgetful)
+    published = opened().put("a.dump", make_spool(DATA).reader(), begun=ignore)
+    assert published.proof == proof.CONFIRMED
+    assert s3.read(bucket, "a.dump") == DATA
