@@ -15,7 +15,7 @@ import pytest
 import strongroom
 from plugins.storage.sftp import SftpServer
 from plugins.storage.sftp_server import proof, reading
-from strongroom.testing.readers import StreamReader, context
+from strongroom.testing.readers import HookedReader, StreamReader, context
 from tests.conformance.test_storages import flip_in_the_middle
 from tests.parts.cancelling import cancelled_within
 from tests.parts.sshd import SshServer, running
@@ -118,6 +118,20 @@ def test_a_damaged_file_is_found_by_the_servers_hash(storage: SftpServer, folder
     flip_in_the_middle(folder / "a.dump")
     with pytest.raises(strongroom.ChecksumMismatch, match="SHA-256"):
         verified(storage, "a.dump", data)
+
+
+def test_damage_during_the_upload_is_found_and_nothing_is_left(storage: SftpServer, folder: Path) -> None:
+    """What is proven is what lies there in the end, not what went by."""
+
+    def damage(position: int) -> None:
+        if position >= 12 * MIB:  # the first bytes are there: no more than 4 MiB are under way
+            (temporary,) = folder.iterdir()
+            with temporary.open("r+b") as file:
+                file.write(b"damaged")
+
+    with pytest.raises(strongroom.ChecksumMismatch):
+        storage.put("a.dump", HookedReader(16 * MIB, damage), begun=lambda leftover: None)
+    assert list(folder.iterdir()) == []
 
 
 def test_another_size_is_found_without_reading(storage: SftpServer, folder: Path, reads: list[str]) -> None:
