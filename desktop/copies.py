@@ -72,7 +72,7 @@ class DestinationRow:
             self.failed[event.database] = event.message
         if not self.samples or self.samples[-1][1] != event.bytes_sent:
             self.samples.append((now, event.bytes_sent))
-        while len(self.samples) > 2 and (now - self.samples[1][0]).total_seconds() > SPEED_WINDOW:
+        while len(self.samples) > 2 and (now - self.samples[0][0]).total_seconds() > SPEED_WINDOW:
             self.samples.popleft()
 
     def speed(self, now: datetime) -> float:

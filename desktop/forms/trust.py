@@ -42,7 +42,7 @@ class TrustDialog(QDialog):
         shown.add(label("Fingerprint", muted=True))
         shown.add(self.fingerprint)
         self.text = label(
-            "Nobody has confirmed yet that whoever answers there is the server that is meant.", wrap=True
+            "Nobody has confirmed yet that whoever answers there is the server that you mean.", wrap=True
         )
         self.remedy = label(problem.remedy, wrap=True)
         self.remedy.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

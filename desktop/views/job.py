@@ -79,9 +79,13 @@ class JobView(View):
         self.heading.setText(job.name)
         self.setAccessibleName(f"Job {job.name}")
         self.panel.show_job(job)
+        self.facts.show_facts(job_facts(job, snapshot))
+        followed = self.session.live.get(self.follower.execution_id)
+        if followed is not None and not followed.status.ended:
+            self._show_buttons(True)  # a snapshot that was read before it was queued knows nothing of it
+            return
         active, last = snapshot.active.get(job.id), snapshot.last.get(job.id)
         newest = active or last
-        self.facts.show_facts(job_facts(job, snapshot))
         self._show_buttons(active is not None)
         if newest is None:
             self.chip.show_state(words.NEVER_RUN)

@@ -13,6 +13,8 @@ from desktop.widgets.value import ValueLabel
 from desktop.words import State
 
 STEP_MS = 50
+WIDEST = "88.8 MB of 88.8 MB · 88.8 MB/s "
+"""The widest figure of a row, which it always has the room for."""
 SWEEP = 0.24
 """How much of the bar the moving part fills while the end is not known."""
 
@@ -106,7 +108,7 @@ class ProgressRow(QWidget):
         self.name.setFixedWidth(Size.PROGRESS_NAME)
         self.bar = Bar(name)
         self.figure = label(muted=True)
-        self.figure.setFixedWidth(Size.PROGRESS_FIGURE)
+        self.figure.setFixedWidth(self.figure.fontMetrics().horizontalAdvance(WIDEST))
         self.figure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.state = label("", "chip")
         self.detail = ElidedLabel("", "caption", muted=True)

@@ -7,7 +7,9 @@ that nobody knows. The engine and the window are the real ones, the destinations
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -73,6 +75,22 @@ def fill(workspace: Workspace, folder: Path) -> None:
         workspace.wait(workspace.run_job(its.id))
 
 
+@contextmanager
+def elsewhere() -> Iterator[Workspace]:
+    """The same installation, opened once more as another process would: the window hears nothing of it."""
+    from engine.home import Home
+    from engine.secrets import VaultSecrets
+    from engine.workspace import Workspace
+
+    home = Home(Path(tempfile.gettempdir(), "demo", "home"))
+    vault = VaultSecrets(home.vault, "only for pictures")
+    opened = Workspace.open(home, secrets=vault, registry=posing_registry)
+    try:
+        yield opened
+    finally:
+        opened.close(cancel=True)
+
+
 def scenes(application: Application, settle: Settle) -> Iterator[Shot]:
     """The pictures, each yielded when it is to be taken."""
     from desktop.forms import EndpointDialog, JobDialog
@@ -127,6 +145,12 @@ def scenes(application: Application, settle: Settle) -> Iterator[Shot]:
     for name in ("company-good", "company-hourly", "company-new"):
         page(name)
         yield f"ended-{name}", None
+    with elsewhere() as other:
+        page("media-nightly")
+        other.run_job(jobs["media-nightly"].id)
+        until("another process", "backup-server")
+        settle(2500)
+        yield "running-elsewhere", None
     view = window.views["destinations"]
     assert isinstance(view, DestinationsView)
     for name in ("unknown-server", "old-server", "studio-nas"):

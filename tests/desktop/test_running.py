@@ -132,6 +132,18 @@ def test_a_run_that_could_not_be_queued_can_be_asked_for_again(driver: Driver, g
     driver.until(page.run_button.isEnabled)
 
 
+def test_a_list_that_was_read_before_the_run_began_takes_nothing_back(driver: Driver, gate: Gate) -> None:
+    slow_job(driver)
+    before = driver.session.snapshot
+    page = driver.open_job("slow")
+    driver.press("Run now")
+    driver.until(gate.reached.is_set)
+    running = page.follower.execution_id
+    page.show_snapshot(before)
+    assert page.follower.execution_id == running
+    assert page.cancel_button.isVisible() and not page.run_button.isVisible()
+
+
 def test_a_second_run_of_the_job_cannot_be_asked_for(driver: Driver, gate: Gate) -> None:
     held(driver, gate)
     jobs = driver.go("jobs")

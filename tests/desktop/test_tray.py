@@ -60,6 +60,7 @@ def test_it_says_that_a_run_failed_and_what_to_do_to_whoever_does_not_see_the_wi
     ((title, text),) = told
     assert title == "nightly: the backup failed"
     assert "shop.sqlite" in text
+    driver.until(lambda: [its.status.ended for its in driver.session.snapshot.executions] == [True, True])
     last = driver.session.snapshot.executions[0]
     assert last.remedy and last.remedy in text
 
