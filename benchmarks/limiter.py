@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Lines of a limited speed: a process that stands before servers and lets so many bytes a second up to each.
 
 It is no benchmark. As a script: one argument for each line, `bytes-a-second:port`; it prints its own ports as
