@@ -40,6 +40,7 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
             ("source", "sqlite"),
             ("source", "postgresql"),
             ("destination", "local"),
+            ("destination", "s3"),
             ("destination", "sftp"),
             ("notifier", "apprise"),
         ],
