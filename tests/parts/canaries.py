@@ -14,7 +14,7 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,17 +108,30 @@ class Seen:
     arguments: set[bytes] = field(default_factory=set)
     """Of every process on the machine, as /proc/*/cmdline shows them: ended by NUL each."""
     environments: dict[bytes, bytes] = field(default_factory=dict)
-    """Of every process below one of ours, by its arguments."""
-    looks: int = 0
+    """Of every process that one of ours has started, by its arguments."""
+    _looks: int = 0
+    _looked: threading.Condition = field(default_factory=threading.Condition)
+
+    def look(self) -> None:
+        """Tell that all processes have been looked at once more."""
+        with self._looked:
+            self._looks += 1
+            self._looked.notify_all()
+
+    def wait(self) -> None:
+        """Wait until all that is there now has been looked at."""
+        with self._looked:
+            enough = self._looks + 2  # the look that is under way may have passed it by
+            self._looked.wait_for(lambda: self._looks >= enough, timeout=60)
 
 
 @contextmanager
-def watching(ours: Iterable[bytes]) -> Iterator[Seen]:
+def watching(ours: Callable[[], Collection[int]]) -> Iterator[Seen]:
     """Look at all processes, again and again, while the block runs.
 
-    A process whose arguments hold one of `ours` is Strongroom; what it starts has its environment noted.
+    `ours` gives the IDs of the processes that are Strongroom: what they start has its environment noted.
     """
-    marks, seen, stop = tuple(ours), Seen(), threading.Event()
+    seen, stop = Seen(), threading.Event()
 
     def look() -> None:
         young: dict[Path, float] = {}
@@ -129,8 +142,8 @@ def watching(ours: Iterable[bytes]) -> Iterator[Seen]:
             for process, since in young.items():
                 if now - since < _SETTLED:
                     with suppress(OSError, IndexError):
-                        _look_at(process, seen, marks)
-            seen.looks += 1
+                        _look_at(process, seen, ours())
+            seen.look()
 
     thread = threading.Thread(target=look, name="watching", daemon=True)
     thread.start()
@@ -146,17 +159,16 @@ _SETTLED = 2.0
 """Seconds after which a process has become what it is to be: it was forked, and has run its program."""
 
 
-def _look_at(process: Path, seen: Seen, marks: tuple[bytes, ...]) -> None:
+def _look_at(process: Path, seen: Seen, ours: Collection[int]) -> None:
     arguments = (process / "cmdline").read_bytes()
     if not arguments:
         return  # the kernel's own, or one that has ended
     seen.arguments.add(arguments)
     if arguments in seen.environments:
         return
-    parent = process.with_name((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
-    above = (parent / "cmdline").read_bytes()
+    parent = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
     # Between fork and exec a child shows its parent's arguments, and its parent's environment.
-    if above != arguments and any(mark in above for mark in marks):
+    if int(parent) in ours and process.with_name(parent).joinpath("cmdline").read_bytes() != arguments:
         environment = (process / "environ").read_bytes()
         if environment and (process / "cmdline").read_bytes() == arguments:
             seen.environments[arguments] = environment

@@ -8,7 +8,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -83,33 +84,27 @@ def test_arguments_of_any_process_and_environments_of_ours_are_seen(canaries: Ca
     waits = "import sys; print('here', flush=True); sys.stdin.read()"
     child = f"[sys.executable, '-c', {waits!r}, 'the-child']"
     parent = f"import subprocess, sys; subprocess.run({child}, env={{'PGPASSWORD': {secret!r}}})"
+    ours: list[int] = []
     with (
-        watching([b"a-strongroom"]) as seen,
-        _started([sys.executable, "-c", waits, secret]),
-        _started([sys.executable, "-c", parent, "a-strongroom"]),
+        watching(lambda: ours) as seen,
+        _started([sys.executable, "-c", waits, secret], []),
+        _started([sys.executable, "-c", parent], ours),
     ):
-        looks = seen.looks
-        while seen.looks < looks + 3:
-            pass
+        seen.wait()
     assert any(canaries.found_in(its) for its in seen.arguments)
     (environment,) = (its for arguments, its in seen.environments.items() if b"the-child" in arguments)
     assert canaries.found_in(environment)
     assert not any(secret.encode() in its for its in seen.environments)
 
 
-class _started:
-    def __init__(self, argv: list[str]) -> None:
-        self._argv = argv
-
-    def __enter__(self) -> None:
-        self._process = subprocess.Popen(
-            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "here\n"
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
+@contextmanager
+def _started(argv: list[str], pids: list[int]) -> Iterator[None]:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        pids.append(process.pid)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        yield
+        process.communicate()
 
 
 def test_a_spy_tells_of_every_child(canaries: Canaries, secret: str, tmp_path: Path) -> None:
