@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -271,6 +272,53 @@ def test_a_download_never_goes_on_in_another_version(
     assert raised.value.transient
 
 
+def test_a_download_never_goes_on_in_another_version_though_the_server_would(
+    s3: S3Server, bucket: str, through: Opened, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not know If-Match."""
+    from plugins.storage.aws.link import Link
+
+    call = Link.call
+
+    def without(self: Link, operation: str, **params: Any) -> dict[str, Any]:
+        params.pop("IfMatch", None)
+        return call(self, operation, **params)
+
+    monkeypatch.setattr(Link, "call", without)
+    test_a_download_never_goes_on_in_another_version(s3, bucket, through, proxy)
+
+
+def test_the_end_of_an_upload_whose_answer_was_lost_is_known_without_if_none_match(
+    s3: S3Server, bucket: str, through: Opened, proxy: Proxy, make_spool: Spools
+) -> None:
+    storage = through()
+    storage._known.conditions = False
+    lost = proxy.cut_on(COMPLETE, answered=True)
+    gone = proxy.answer(404, "NoSuchUpload", match=COMPLETE)
+    storage.put("a.dump", make_spool(DATA).reader(), begun=ignore)
+    assert lost.happened and gone.happened
+    assert s3.read(bucket, "a.dump") == DATA
+
+
+def test_who_was_overwritten_in_the_moment_of_the_end_has_not_won(
+    s3: S3Server, bucket: str, opened: Opened, make_spool: Spools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a server whose If-None-Match lets two through."""
+    from plugins.storage.aws.upload import Multipart
+
+    complete = Multipart.complete
+
+    def overtaken(self: Multipart, **condition: Any) -> dict[str, Any]:
+        answer = complete(self, **condition)
+        s3.write(bucket, "a.dump", b"somebody else's")
+        return answer
+
+    monkeypatch.setattr(Multipart, "complete", overtaken)
+    with pytest.raises(strongroom.AlreadyExists):
+        opened().put("a.dump", make_spool(DATA).reader(), begun=ignore)
+    assert s3.read(bucket, "a.dump") == b"somebody else's"
+
+
 def test_a_server_that_falls_silent_is_given_up(
     s3: S3Server, bucket: str, through: Opened, proxy: Proxy, make_spool: Spools
 ) -> None:
@@ -303,9 +351,9 @@ def test_a_server_that_keeps_no_metadata_still_tells_objects_apart(
 
     call = Link.call
 
-    def forgetful(self: Link, operation: str, **params: object) -> dict[str, object]:
+    def forgetful(self: Link, operation: str, **params: Any) -> dict[str, Any]:
         params.pop("Metadata", None)
-        return call(self, operation, **params)  # type: ignore[arg-type]
+        return call(self, operation, **params)
 
     monkeypatch.setattr(Link, "call", forgetful)
     published = opened().put("a.dump", make_spool(DATA).reader(), begun=ignore)
