@@ -13,6 +13,7 @@ from tests.faults.conftest import Gate
 from tests.faults.servers import source_of, tools
 from tests.parts.commands import Installation
 from tests.parts.postgres import PASSWORD, Server, postgres  # noqa: F401 - a fixture
+from tests.parts.prompter import prompter
 from tests.parts.secret_service import Session, secret_service
 
 pytestmark = pytest.mark.xdist_group("e2e-postgres")
@@ -99,6 +100,21 @@ def test_a_locked_keyring_fails_a_run_at_once_and_the_next_one_succeeds_once_it_
     desktop.unlock()
     assert installation.run("run", "nightly", "--json").document["status"] == "Success"
     assert files(installation) == 2
+
+
+def test_ctrl_c_ends_the_wait_for_a_prompt_that_nobody_answers(
+    installation: Installation, desktop: Session
+) -> None:
+    desktop.lock()
+    with prompter(desktop.address, silent=True) as person:
+        command = installation.start("run", "nightly", "--json")
+        assert person.asked.wait(60)
+        command.interrupt()
+        begun = time.monotonic()
+        ended = command.ended()
+        assert time.monotonic() - begun < 30, "the prompt alone would have taken a minute"
+    assert (ended.code, ended.document["status"]) == (4, "Cancelled")
+    assert person.prompts == 1
 
 
 def test_what_the_keyring_lost_is_named_and_the_same_file_mends_it(
