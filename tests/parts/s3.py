@@ -146,13 +146,15 @@ class S3Server:
 
     def _wait(self) -> None:
         end = time.monotonic() + _START
-        bucket = f"ready-{secrets.token_hex(4)}"
         with closing(self.client(timeout=5)) as client:
             while True:
+                bucket = f"ready-{secrets.token_hex(4)}"  # for one that is there cannot be made again
                 try:
                     client.create_bucket(Bucket=bucket)
-                    client.put_object(Bucket=bucket, Key="ready", Body=b"?")
-                    client.delete_bucket(Bucket=bucket)
+                    try:
+                        client.put_object(Bucket=bucket, Key="ready", Body=b"?")
+                    finally:
+                        client.delete_bucket(Bucket=bucket)
                     return
                 except Exception as error:
                     if not self.is_running or time.monotonic() > end:
