@@ -71,6 +71,8 @@ class DestinationRow:
         elif event.state is DestinationState.FAILED:
             self.failed[event.database] = event.message
         if not self.samples or self.samples[-1][1] != event.bytes_sent:
+            if len(self.samples) == 1 and not self.samples[0][1]:
+                self.samples.clear()  # what was waited for the first byte is not the destination's pace
             self.samples.append((now, event.bytes_sent))
         while len(self.samples) > 2 and (now - self.samples[0][0]).total_seconds() > SPEED_WINDOW:
             self.samples.popleft()

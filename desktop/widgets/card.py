@@ -44,7 +44,7 @@ class KeyValueGrid(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(Size.GAP)
         self._grid.setVerticalSpacing(Size.GAP - 1)
-        self._grid.setColumnMinimumWidth(0, column)
+        self._column = column
         self._grid.setColumnStretch(1, 1)
         self._names: tuple[str, ...] = ()
         self._values: dict[str, ValueLabel] = {}
@@ -57,7 +57,8 @@ class KeyValueGrid(QWidget):
             clear(self._grid)
             self._names, self._values = names, {}
             for at, name in enumerate(names):
-                key = label(name, muted=True)
+                key = label(name, muted=True, wrap=True)
+                key.setFixedWidth(self._column)  # an adapter may give its fields long titles
                 key.setAlignment(Qt.AlignmentFlag.AlignTop)
                 value = ValueLabel()
                 value.setAlignment(Qt.AlignmentFlag.AlignTop)

@@ -228,3 +228,11 @@ def test_a_button_is_pressed_by_mouse_and_by_keyboard(qtbot: QtBot) -> None:
     assert pressed == [1, 1]
     assert its.accessibleName() == "Run the job"
     assert not its.icon().isNull()
+
+
+def test_a_long_name_of_a_fact_takes_no_room_from_its_value(qtbot: QtBot) -> None:
+    grid = KeyValueGrid([("Path", "/srv"), ("What an adapter calls its setting, at length", "yes")])
+    qtbot.addWidget(grid)
+    grid.resize(300, 200)
+    grid.show()
+    assert grid.minimumSizeHint().width() < 300
