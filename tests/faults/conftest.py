@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +18,16 @@ from tests.conftest import make_shop
 from tests.parts.commands import PATIENCE, Installation
 from tests.parts.disks import Machine, machine
 from tests.parts.postgres import postgres  # noqa: F401 - a fixture
+from tests.parts.s3 import S3Server, bucket, s3  # noqa: F401 - fixtures
+from tests.parts.sshd import SshServer, sshd  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from tests.faults.three import Three
 
 FULL = os.environ.get("STRONGROOM_FAULTS") == "full"
 """Whether the campaigns run with their big counts (`./dev bench faults`), not with those of every change."""
+SEED = 20261124
+"""What every campaign draws its moments and places from, so that a failure can be repeated."""
 JOB = "shop-nightly"
 
 SQLITE = """
@@ -70,6 +78,21 @@ def shop(installation: Installation) -> Installation:
     make_shop(installation.folder / "shop.sqlite")
     installation.apply(SQLITE)
     return installation
+
+
+@pytest.fixture
+def three(installation: Installation, s3: S3Server, bucket: str, sshd: SshServer) -> Iterator[Three]:  # noqa: F811
+    """A job to a folder, a bucket and an SSH server at once."""
+    from tests.faults.three import three_destinations
+
+    with three_destinations(installation, s3, bucket, sshd) as its:
+        yield its
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process wait a moment only before they try an upload again."""
+    monkeypatch.setattr("engine.pipeline.upload.FIRST_WAIT", 0.05)
 
 
 @pytest.fixture

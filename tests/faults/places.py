@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 from contextlib import closing
@@ -66,10 +67,9 @@ class Bucket:
             return [f"{its['Key']} ({its['UploadId']})" for page in pages for its in page.get("Uploads", [])]
 
     def _client(self) -> Any:
-        import boto3
         from botocore.config import Config
 
-        return boto3.session.Session().client(
+        return _session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
@@ -77,6 +77,14 @@ class Bucket:
             aws_secret_access_key=self.secret_key,
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
         )
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all clients: it reads the service's description once, which takes longer than any request."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 Places = Mapping[str, Place]

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from engine.backups import Backup
 from engine.events import Status
 from engine.records import Execution
 from engine.sidefiles import SUFFIXES
@@ -27,19 +26,19 @@ ROOT = Path(__file__).parents[2]
 def assert_honest(execution: Execution, places: Places) -> None:
     """The run's status is what its destinations' say, and each of these is what lies there.
 
-    Where it succeeded, the artifact lies with the bytes that were dumped, and its sidecar beside it; where
-    it did not, there is no sidecar, so that nobody takes what may be left for a backup.
+    Where it succeeded, the artifact lies with the bytes that were dumped, and its sidecar beside it. Where
+    it did not, there is no sidecar, so that nobody takes what may be left for a backup; or it is one.
     """
     succeeded = 0
     for destination in execution.destinations:
         there = places[destination.name].files()
         for artifact in execution.artifacts:
             digest, sidecar = there.get(artifact.name), f"{artifact.name}.meta.json" in there
+            whole = digest is not None and digest == artifact.sha256 and sidecar
             if destination.status is Status.SUCCESS:
-                whole = digest is not None and digest == artifact.sha256 and sidecar
                 assert whole, f"{destination.name} is told to have {artifact.name}, and there lies {there}"
             else:
-                assert not sidecar, f"{destination.name} is {destination.status}, and has {artifact.name}"
+                assert whole or not sidecar, f"{destination.name} has half of {artifact.name}: {there}"
         if destination.status is Status.SUCCESS:
             succeeded += 1
             assert destination.error is None
@@ -117,29 +116,36 @@ def _left_on_this_machine(workspace: Workspace) -> Iterator[str]:
 
 
 def _torn(workspace: Workspace, known: Collection[str], places: Places) -> Iterator[str]:
-    """Files that belong to no backup, and backups that do not decode to their end."""
+    """Files that belong to no backup, backups without their bytes, and those that do not decode to an end.
+
+    Copies whose bytes are those that the sidecar tells decode alike, so that one of them is enough.
+    """
     problems = workspace.catalogue.refresh()
     yield from (f"cannot be listed: {its}" for its in problems if its.artifact or not its.unreachable)
     backups = workspace.catalogue.list(refresh=False)
+    copies: dict[str, str] = {}
     for destination in workspace.endpoints.all("destination"):
         place = places.get(destination.name) or place_of(destination)
-        yield from _strays(place, [its for its in backups if its.destination_id == destination.id])
-    unknown = [its.id for its in backups if its.artifact not in known]
-    if not unknown:
+        mine, there = [its for its in backups if its.destination_id == destination.id], place.files()
+        yield from _strays(place, there, {its.artifact for its in mine})
+        for backup in mine:
+            if there.get(backup.artifact) != backup.sidecar.checksum:
+                yield f"not the bytes that were dumped: {backup.artifact} in {place}"
+            if backup.artifact not in known:
+                copies.setdefault(backup.sidecar.checksum, backup.id)
+    if not copies:
         return
-    verified = workspace.wait(workspace.verify(unknown, "decode"), PATIENCE)
+    verified = workspace.wait(workspace.verify(list(copies.values()), "decode"), PATIENCE)
     for outcome in verified.labels["outcomes"]:
         if outcome["outcome"] != "passed":
             yield f"a backup that is listed does not verify: {outcome}"
 
 
-def _strays(place: Place, backups: list[Backup]) -> Iterator[str]:
-    named, there = {backup.artifact for backup in backups}, place.files()
+def _strays(place: Place, there: Collection[str], named: Collection[str]) -> Iterator[str]:
     for name in there:
         artifact = next((name.removesuffix(end) for end in SUFFIXES if name.endswith(end)), name)
         if artifact not in named:
             yield f"no backup's file in {place}: {name}"
-    yield from (f"no file in {place} for: {name}" for name in named - set(there))
     yield from (f"an unfinished upload in {place}: {its}" for its in place.unfinished())
 
 

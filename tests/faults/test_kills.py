@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.cancellation import CancelToken
-from tests.faults.conftest import FULL, JOB, Gate, make_bulk
+from tests.faults.conftest import FULL, JOB, SEED, Gate, make_bulk
 from tests.faults.servers import BULK, configure, tools
 from tests.faults.soundness import assert_sound, older
+from tests.faults.three import Three, three_destinations
 from tests.parts.commands import Installation
 from tests.parts.postgres import Server
 from tests.parts.queues import eventually
+from tests.parts.s3 import S3Server
+from tests.parts.sshd import SshServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-kills")]
 
-SEED = 20261124
-KILLS = 30 if FULL else 2
+KILLS = 30 if FULL else 1
 """Kills for each stage."""
+ANYWHERE = 200 if FULL else 6
+"""Kills at any moment between a run's first event and its last."""
+RETAINED = """[
+    "disk",
+    { name = "cloud", retention = { mode = "simple", keep = 2 } },
+    { name = "server", retention = { mode = "simple", keep = 2 } },
+]"""
 
 STAGES = {
     "initialize": "The source answers",
@@ -35,61 +46,86 @@ SPANS = {"begin": 0.6, "initialize": 0.05}
 
 
 @pytest.fixture
-def killed(installation: Installation) -> Installation:
-    """A job to two folders; in one of them retention is at work in every run."""
-    make_bulk(installation.folder / "shop.sqlite", 3)
-    installation.apply(
-        '[[key]]\nname = "default"\n'
-        '[[source]]\nname = "shop"\nadapter = "sqlite"\nconfig = { path = "shop.sqlite" }\n'
-        '[[destination]]\nname = "disk"\nadapter = "local"\nconfig = { path = "disk" }\n'
-        '[[destination]]\nname = "few"\nadapter = "local"\nconfig = { path = "few" }\n'
-        f'[[job]]\nname = "{JOB}"\nsource = "shop"\n'
-        'destinations = ["disk", { name = "few", retention = { mode = "simple", keep = 2 } }]\n'
-    )
-    return installation
+def killed(installation: Installation, s3: S3Server, bucket: str, sshd: SshServer) -> Iterator[Three]:
+    """A job to three places; in two of them retention is at work in every run."""
+    with three_destinations(installation, s3, bucket, sshd, megabytes=6) as three:
+        three.configure(destinations=RETAINED)
+        yield three
 
 
-@pytest.mark.parametrize("stage", ["begin", *STAGES])
-def test_a_kill_at_a_random_moment_of_each_stage(killed: Installation, stage: str) -> None:
-    chance = random.Random(f"{SEED} {stage}")
-    assert_sound(killed, JOB)
-    for _ in range(KILLS):
-        before = older(killed.folder / "disk")
-        command = killed.at_once("run", JOB, "--json")
-        command.go()
-        if stage in STAGES:
-            command.until(STAGES[stage])
-        CancelToken().wait(chance.uniform(0, SPANS.get(stage, 0.12)))
-        command.kill()
-        command.ended()
-        assert_sound(killed, JOB, before, verified=True)
-        assert len(list((killed.folder / "few").rglob("*.age"))) == 2
-    history = killed.json("history", "--limit", "1000", "--kind", "run")
+def kill(three: Three, number: int, after: str, seconds: float) -> None:
+    """Kill a run so many seconds after it has said `after`; see that nothing came of it but an end."""
+    if number % 5 == 0:
+        three.thin()
+    before = older(three.places["disk"])
+    command = three.installation.at_once("run", JOB, "--json")
+    command.go()
+    if after != "nothing":
+        command.until(after)
+    CancelToken().wait(seconds)
+    command.kill()
+    command.ended()
+    three.sound(before)
+    for name in ("cloud", "server"):
+        assert len([its for its in three.places[name].files() if its.endswith(".age")]) == 2
+
+
+def assert_told(three: Three, *, missed: bool) -> None:
+    """Every run that was killed is Failed, as interrupted; `missed` allows that none was hit."""
+    history = three.installation.json("history", "--limit", "1000", "--kind", "run")
     assert {its["status"] for its in history} <= {"Success", "Failed"}
     interrupted = [its for its in history if its["status"] == "Failed"]
     assert all(its["error"]["kind"] == "Interrupted" for its in interrupted), interrupted
-    assert interrupted or stage != "initialize", "the kills miss the runs"
+    assert interrupted or missed, "the kills miss the runs"
 
 
-def test_a_kill_while_retention_deletes_many(killed: Installation) -> None:
-    keep_all = f'[[job]]\nname = "{JOB}"\nsource = "shop"\ndestinations = ["few"]\n'
-    keep_one = keep_all.replace('"few"', '{ name = "few", retention = { mode = "simple", keep = 1 } }')
-    make_bulk(killed.folder / "small.sqlite", 1).replace(killed.folder / "shop.sqlite")
-    chance = random.Random(SEED)
-    for _ in range(20 if FULL else 2):
-        killed.apply(keep_all)
-        with killed.workspace() as workspace:
-            for _ in range(8):
+@pytest.mark.parametrize("stage", ["begin", *STAGES])
+def test_a_kill_at_a_random_moment_of_each_stage(killed: Three, stage: str) -> None:
+    killed.succeeds()
+    for number in range(KILLS):
+        moment = random.Random(f"{SEED} {stage} {number}").uniform(0, SPANS.get(stage, 0.12))
+        print(f"kill {number}, {moment:.3f} s after {STAGES.get(stage, 'the beginning')!r}")
+        kill(killed, number, STAGES.get(stage, "nothing"), moment)
+    assert_told(killed, missed=stage != "initialize")
+
+
+def test_a_kill_at_a_random_moment_between_the_first_event_and_the_last(killed: Three) -> None:
+    killed.succeeds()
+    command = killed.installation.at_once("run", JOB, "--json")
+    command.go()
+    command.until("")
+    begun = time.monotonic()
+    assert command.ended().code == 0
+    span = time.monotonic() - begun
+    for number in range(ANYWHERE):
+        moment = random.Random(f"{SEED} anywhere {number}").uniform(0, span)
+        print(f"kill {number}, {moment:.3f} s of {span:.3f} s after the first event")
+        kill(killed, number, "", moment)
+    assert_told(killed, missed=False)
+
+
+@pytest.mark.parametrize("where", ["disk", "cloud", "server"] if FULL else ["cloud"])
+def test_a_kill_while_retention_deletes_many(killed: Three, where: str) -> None:
+    make_bulk(killed.installation.folder / "small.sqlite", 1).replace(
+        killed.installation.folder / "shop.sqlite"
+    )
+    keep_one = f'[{{ name = "{where}", retention = {{ mode = "simple", keep = 1 }} }}]'
+    for number in range(20 if FULL else 1):
+        killed.configure(destinations=f'["{where}"]')
+        with killed.installation.workspace() as workspace:
+            for _ in range(6):
                 workspace.wait(workspace.run_job(JOB), 60)
-        killed.apply(keep_one)
-        command = killed.at_once("run", JOB, "--json")
+        killed.configure(destinations=keep_one)
+        moment = random.Random(f"{SEED} retention {where} {number}").uniform(0, 0.02)
+        print(f"kill {number}, {moment:.3f} s after the first deletion")
+        command = killed.installation.at_once("run", JOB, "--json")
         command.go()
         command.until("Deleted ")
-        CancelToken().wait(chance.uniform(0, 0.02))
+        CancelToken().wait(moment)
         command.kill()
         command.ended()
-        assert_sound(killed, JOB)
-        (kept,) = killed.json("backups", "few")
+        assert_sound(killed.installation, JOB, places=killed.places)
+        (kept,) = killed.installation.json("backups", where)
         assert kept["job"] == JOB
 
 

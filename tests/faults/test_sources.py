@@ -11,8 +11,10 @@ import pytest
 
 from engine.events import Status
 from tests.faults.conftest import JOB, Gate
-from tests.faults.servers import BULK, configure, crash, tools
+from tests.faults.places import Older
+from tests.faults.servers import BULK, configure, crash, source_of, tools
 from tests.faults.soundness import assert_sound, older
+from tests.faults.three import Three
 from tests.parts.commands import Installation
 from tests.parts.postgres import PASSWORD, Server, running, server_folder
 
@@ -48,6 +50,18 @@ def fails(installation: Installation, kind: str, *words: str) -> None:
         assert word in error["message"] + error["remedy"]
     assert error["remedy"], "every error says what to do"
     assert PASSWORD not in ended.stdout + ended.stderr
+
+
+def dumping(three: Three, server: Server, folder: str) -> None:
+    """Let the job dump the database `shop` of a server, to all three places, by the tools of a folder."""
+    three.installation.environ["SHOP_PASSWORD"] = PASSWORD
+    three.configure(source=source_of(server, databases=["shop"], tools=folder))
+
+
+def assert_nothing_new(three: Three, before: Older) -> None:
+    """Every place is as it was `before`, with no upload under way."""
+    assert three.before() == before
+    assert [its.unfinished() for its in three.places.values()] == [[], [], []]
 
 
 def test_a_wrong_password(installation: Installation, server: Server) -> None:
@@ -130,16 +144,16 @@ def test_a_database_that_disappears_between_the_check_and_its_dump(
 
 
 def test_a_server_that_is_killed_in_the_middle_of_a_dump(
-    installation: Installation, server: Server, gate: Gate, tmp_path: Path
+    three: Three, server: Server, gate: Gate, tmp_path: Path
 ) -> None:
     folder = tools(tmp_path / "tools", server, {"pg_dump": f'@REAL@ "$@" | {gate.held(100_000)}'})
-    configure(installation, server, databases=["shop"], tools=folder)
+    dumping(three, server, folder)
     gate.open()
-    assert installation.json("run", JOB)["status"] == "Success"
+    three.succeeds()
     gate.reached()
-    before = older(installation.folder / "disk")
+    before = three.before()
 
-    command = installation.start("run", JOB, "--json")
+    command = three.installation.start("run", JOB, "--json")
     gate.reached()
     crash(server)
     gate.open()
@@ -147,26 +161,20 @@ def test_a_server_that_is_killed_in_the_middle_of_a_dump(
     assert ended.code == 1, ended.stderr
     assert ended.document["error"]["kind"] == "ConnectionFailed"
     assert "Traceback" not in ended.stderr
-    assert older(installation.folder / "disk") == before
+    assert_nothing_new(three, before)
 
-    fails(installation, "ConnectionFailed", "No server answers")
+    fails(three.installation, "ConnectionFailed", "No server answers")
     server.start()
     gate.open()
-    assert_sound(installation, JOB, before)
+    three.sound(before)
 
 
-def test_a_pg_dump_that_is_killed(
-    installation: Installation, server: Server, gate: Gate, tmp_path: Path
-) -> None:
+def test_a_pg_dump_that_is_killed(three: Three, server: Server, gate: Gate, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     script = f'{{ echo $BASHPID > {pid}; exec @REAL@ "$@"; }} | {gate.held(100_000)}'
-    configure(
-        installation,
-        server,
-        databases=["shop"],
-        tools=tools(tmp_path / "tools", server, {"pg_dump": script}),
-    )
-    command = installation.start("run", JOB, "--json")
+    dumping(three, server, tools(tmp_path / "tools", server, {"pg_dump": script}))
+    before = three.before()
+    command = three.installation.start("run", JOB, "--json")
     gate.reached()
     os.kill(int(pid.read_text()), signal.SIGKILL)
     gate.open()
@@ -174,23 +182,22 @@ def test_a_pg_dump_that_is_killed(
     assert ended.code == 1, ended.stderr
     assert ended.document["error"]["kind"] == "ToolFailed"
     assert "pg_dump" in ended.document["error"]["message"]
-    assert older(installation.folder / "disk") == {installation.folder / "disk": {}}
+    assert_nothing_new(three, before)
     gate.open()
-    assert_sound(installation, JOB)
+    three.sound(before)
 
 
 def test_an_exit_status_that_comes_after_the_last_byte_fails_the_run(
-    installation: Installation, server: Server, tmp_path: Path
+    three: Three, server: Server, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
     script = f'@REAL@ "$@"; status=$?; [ -e {broken} ] && exit 7; exit $status'
-    folder = tools(tmp_path / "tools", server, {"pg_dump": script})
-    configure(installation, server, databases=["shop"], tools=folder)
-    assert installation.json("run", JOB)["status"] == "Success"
-    before = older(installation.folder / "disk")
+    dumping(three, server, tools(tmp_path / "tools", server, {"pg_dump": script}))
+    three.succeeds()
+    before = three.before()
     broken.touch()
-    fails(installation, "ToolFailed", "pg_dump", "7")
-    assert older(installation.folder / "disk") == before
-    assert len(installation.json("backups")) == 1
+    fails(three.installation, "ToolFailed", "pg_dump", "7")
+    assert_nothing_new(three, before)
+    assert len(three.installation.json("backups")) == 3
     broken.unlink()
-    assert_sound(installation, JOB, before)
+    three.sound(before)

@@ -11,17 +11,19 @@ import pytest
 
 from engine.cancellation import CancelToken
 from engine.events import Status
-from tests.faults.conftest import FULL, JOB, Gate, make_bulk
+from tests.faults.conftest import FULL, JOB, SEED, Gate
 from tests.faults.servers import BULK, configure, tools
-from tests.faults.soundness import assert_sound, older
+from tests.faults.soundness import assert_honest, assert_sound, older
+from tests.faults.three import three_destinations
 from tests.parts.commands import Command, Installation
 from tests.parts.postgres import Server
 from tests.parts.queues import eventually
+from tests.parts.s3 import S3Server
+from tests.parts.sshd import SshServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-postgres")]
 
-SEED = 20261124
-CANCELS = 100 if FULL else 10
+CANCELS = 100 if FULL else 5
 WITHIN = 5.0
 """Seconds within which a cancelled execution ends (DESIGN, section 2)."""
 
@@ -118,37 +120,36 @@ def test_a_restore_that_is_stopped_leaves_the_old_database_as_it_was(
     assert postgres.sql("bulk", "SELECT count(*) FROM bulk") == "40000"
 
 
-def test_cancels_at_random_moments(installation: Installation) -> None:
-    make_bulk(installation.folder / "shop.sqlite", 3)
-    installation.apply(
-        '[[key]]\nname = "default"\n'
-        '[[source]]\nname = "shop"\nadapter = "sqlite"\nconfig = { path = "shop.sqlite" }\n'
-        '[[destination]]\nname = "disk"\nadapter = "local"\nconfig = { path = "disk" }\n'
-        '[[destination]]\nname = "few"\nadapter = "local"\nconfig = { path = "few" }\n'
-        f'[[job]]\nname = "{JOB}"\nsource = "shop"\n'
-        'destinations = ["disk", { name = "few", retention = { mode = "simple", keep = 2 } }]\n'
-    )
-    chance = random.Random(SEED)
-    with installation.workspace() as workspace:
+def test_cancels_at_random_moments(
+    installation: Installation, s3: S3Server, bucket: str, sshd: SshServer
+) -> None:
+    retained = '["disk", "cloud", { name = "server", retention = { mode = "simple", keep = 2 } }]'
+    with three_destinations(installation, s3, bucket, sshd, megabytes=6) as three:
+        three.configure(destinations=retained)
         begun = time.monotonic()
-        assert workspace.wait(workspace.run_job(JOB), 60).status is Status.SUCCESS
+        three.succeeds()
         span = time.monotonic() - begun
-    ended: dict[Status, int] = {}
-    for _ in range(CANCELS):
-        before = older(installation.folder / "disk")
-        with installation.workspace() as workspace:
-            execution_id = workspace.run_job(JOB)
-            CancelToken().wait(chance.uniform(0, span * 1.1))
-            asked = time.monotonic()
-            workspace.cancel(execution_id)
-            execution = workspace.wait(execution_id, 60)
-            assert time.monotonic() - asked < WITHIN
-        assert execution.status in (Status.CANCELLED, Status.SUCCESS), execution.error
-        stored = any(its.status is Status.SUCCESS for its in execution.destinations)
-        assert execution.status is Status.CANCELLED or stored
-        ended[execution.status] = ended.get(execution.status, 0) + 1
-        assert_sound(installation, JOB, before, verified=True)
-    assert ended.get(Status.CANCELLED, 0) >= CANCELS // 3, f"the moments miss the run: {ended}"
+        ended: dict[Status, int] = {}
+        for number in range(CANCELS):
+            if number % 5 == 0:
+                three.thin()
+            moment = random.Random(f"{SEED} cancel {number}").uniform(0, span * 1.1)
+            print(f"cancel {number}, after {moment:.3f} s of {span:.3f} s")
+            before = older(three.places["disk"], three.places["cloud"])
+            with installation.workspace() as workspace:
+                execution_id = workspace.run_job(JOB)
+                CancelToken().wait(moment)
+                asked = time.monotonic()
+                workspace.cancel(execution_id)
+                execution = workspace.wait(execution_id, 60)
+                took = time.monotonic() - asked
+            assert took < WITHIN, f"it took {took:.1f} s"
+            assert execution.status in (Status.CANCELLED, Status.SUCCESS), execution.error
+            if execution.destinations:
+                assert_honest(execution, three.places)
+            ended[execution.status] = ended.get(execution.status, 0) + 1
+            three.sound(before)
+        assert ended.get(Status.CANCELLED, 0) >= CANCELS // 3, f"the moments miss the run: {ended}"
 
 
 def test_a_time_limit_ends_a_run_as_failed(

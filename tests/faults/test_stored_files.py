@@ -11,13 +11,12 @@ import pytest
 
 from engine.restore import RestoreRequest
 from tests.conftest import rows_of
-from tests.faults.conftest import FULL, JOB, make_bulk
+from tests.faults.conftest import FULL, JOB, SEED, make_bulk
 from tests.faults.soundness import older
 from tests.parts.commands import Installation, files
 
 pytestmark = pytest.mark.faults
 
-SEED = 20261124
 ROUNDS = 400 if FULL else 16
 
 TARGET = '[[source]]\nname = "target"\nadapter = "sqlite"\nconfig = { path = "target.sqlite" }\n'

@@ -7,11 +7,14 @@ import shutil
 import pytest
 
 from tests.faults.conftest import JOB, SQLITE, make_bulk
-from tests.faults.servers import BULK, configure
+from tests.faults.servers import BULK, source_of
 from tests.faults.soundness import assert_sound, older
+from tests.faults.three import three_destinations
 from tests.parts.commands import Installation
 from tests.parts.disks import Machine
-from tests.parts.postgres import Server
+from tests.parts.postgres import PASSWORD, Server
+from tests.parts.s3 import S3Server
+from tests.parts.sshd import SshServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-postgres")]
 
@@ -25,29 +28,32 @@ def on_a_small_disk(installation: Installation, apart: Machine, size: int) -> No
 
 
 def test_a_spool_disk_that_gets_full_in_the_middle_of_a_dump(
-    installation: Installation, postgres: Server, apart: Machine
+    installation: Installation, postgres: Server, apart: Machine, s3: S3Server, bucket: str, sshd: SshServer
 ) -> None:
     on_a_small_disk(installation, apart, 24 * MIB)
     postgres.drop_database("bulk")
-    configure(installation, postgres, databases=[postgres.create_database("bulk", BULK)])
-    assert installation.json("run", JOB)["status"] == "Success"
-    before = older(installation.folder / "disk")
+    installation.environ["SHOP_PASSWORD"] = PASSWORD
+    source = source_of(postgres, databases=[postgres.create_database("bulk", BULK)])
+    with three_destinations(installation, s3, bucket, sshd, source=source) as three:
+        assert installation.json("run", JOB)["status"] == "Success"
+        before = three.before()
 
-    home = installation.home.root
-    # Room for what the last backup took, so that the run begins; it takes twice as much now.
-    postgres.sql("bulk", "CREATE TABLE more AS SELECT * FROM bulk")
-    free = free_at_home(installation, apart)
-    apart.run("fallocate", "-l", str(free - 8 * MIB), str(home / "others.data"))
-    failed = installation.json("run", JOB, code=1)
-    assert failed["status"] == "Failed"
-    assert failed["error"]["kind"] == "SpoolError"
-    assert f"The spool folder {home / 'spool'} is full" in failed["error"]["message"]
-    assert "Free some space" in failed["error"]["remedy"]
-    assert older(installation.folder / "disk") == before
-    assert installation.json("history", "--limit", "1")[0]["status"] == "Failed"
+        home = installation.home.root
+        # Room for what the last backup took, so that the run begins; it takes twice as much now.
+        postgres.sql("bulk", "CREATE TABLE more AS SELECT * FROM bulk")
+        free = free_at_home(installation, apart)
+        apart.run("fallocate", "-l", str(free - 8 * MIB), str(home / "others.data"))
+        failed = installation.json("run", JOB, code=1)
+        assert failed["status"] == "Failed"
+        assert failed["error"]["kind"] == "SpoolError"
+        assert f"The spool folder {home / 'spool'} is full" in failed["error"]["message"]
+        assert "Free some space" in failed["error"]["remedy"]
+        assert three.before() == before, "what had been sent is taken back everywhere"
+        assert three.places["cloud"].unfinished() == []
+        assert installation.json("history", "--limit", "1")[0]["status"] == "Failed"
 
-    apart.run("rm", str(home / "others.data"))
-    assert_sound(installation, JOB, before)
+        apart.run("rm", str(home / "others.data"))
+        three.sound(before)
 
 
 def free_at_home(installation: Installation, apart: Machine) -> int:

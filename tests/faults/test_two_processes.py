@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import FULL, JOB, SQLITE, make_bulk
-from tests.faults.soundness import assert_sound, older
+from tests.faults.soundness import assert_sound
+from tests.faults.three import three_destinations
 from tests.parts.commands import Ended, Installation
+from tests.parts.s3 import S3Server
+from tests.parts.sshd import SshServer
 
 pytestmark = pytest.mark.faults
 
@@ -45,23 +48,31 @@ def busy(installation: Installation) -> Installation:
     return installation
 
 
-def test_a_job_started_at_the_same_instant_from_two_processes(busy: Installation) -> None:
-    before = older(busy.folder / "disk")
-    for _ in range(ROUNDS):
-        ended = start_at_once(busy, JOB, JOB)
-        for one in ended:
-            assert one.code == 0, one.stderr
-            assert one.document["status"] == "Success"
-            assert "Traceback" not in one.stderr
-        first, second = (one.document for one in ended)
-        assert first["execution"] != second["execution"]
-        assert first["backups"][0]["artifact"] != second["backups"][0]["artifact"]
-        assert_apart([first, second])
-    history = busy.json("history", "--limit", "1000")
-    assert len(history) == 2 * ROUNDS
-    assert_apart(history)
-    assert len(busy.json("backups")) == 2 * ROUNDS
-    assert_sound(busy, JOB, before)
+def test_a_job_started_at_the_same_instant_from_two_processes(
+    installation: Installation, s3: S3Server, bucket: str, sshd: SshServer
+) -> None:
+    with three_destinations(installation, s3, bucket, sshd, megabytes=2) as three:
+        three.configure("[settings]\nmax_concurrent_jobs = 4\n")
+        before = three.before()
+        for number in range(ROUNDS):
+            if number % 5 == 4:
+                three.thin()
+            ended = start_at_once(installation, JOB, JOB)
+            for one in ended:
+                assert one.code == 0, one.stderr
+                assert one.document["status"] == "Success"
+                assert "Traceback" not in one.stderr
+            first, second = (one.document for one in ended)
+            assert first["execution"] != second["execution"]
+            assert first["backups"][0]["artifact"] != second["backups"][0]["artifact"]
+            assert_apart([first, second])
+            stored = {its["artifact"] for document in (first, second) for its in document["backups"]}
+            for place in three.places.values():
+                assert stored <= set(place.files())
+        history = installation.json("history", "--limit", "1000", "--kind", "run")
+        assert len(history) == 2 * ROUNDS
+        assert_apart(history)
+        three.sound(before)
 
 
 def test_two_jobs_started_at_the_same_instant_on_a_fresh_installation(installation: Installation) -> None:
