@@ -80,6 +80,8 @@ class Comparison:
     against: str
     before: Callable[[str], None]
     taken: dict[Clock, dict[str, list[float]]] = field(init=False)
+    others: list[float] = field(default_factory=list)
+    """What part of the processors' time other processes took meanwhile, 0 to 1: the figures' noise."""
 
     def __post_init__(self) -> None:
         self.taken = {"wall": {way: [] for way in self.ways}, "processor": {way: [] for way in self.ways}}
@@ -91,23 +93,28 @@ class Comparison:
             for way in reversed(order) if number % 2 else order:
                 self.before(way)
                 os.sync()
-                wall, processor = self._time(self.ways[way])
+                wall, processor, others = self._time(self.ways[way])
                 if number:
                     self.taken["wall"][way].append(wall)
                     self.taken["processor"][way].append(processor)
+                    self.others.append(others)
             if number:
                 self._line(f"round {number}", "wall", lambda taken: taken[-1])
         clocks: tuple[Clock, ...] = ("wall", "processor")
         for clock in clocks:
             self._line("median", clock, statistics.median)
+        print(f"other processes took {statistics.median(self.others):.0%} of the processors meanwhile")
         return self
 
-    def _time(self, work: Callable[[], object]) -> tuple[float, float]:
-        worked, begun = processor_seconds(), time.perf_counter()
+    def _time(self, work: Callable[[], object]) -> tuple[float, float, float]:
+        """Seconds of the clock, of our processors' time, and the others' part of all there was."""
+        busy, worked, begun = busy_seconds(), processor_seconds(), time.perf_counter()
         work()
-        taken = time.perf_counter() - begun
+        wall = time.perf_counter() - begun
         time.sleep(_SETTLE)
-        return taken, processor_seconds() - worked
+        processor, all_work = processor_seconds() - worked, busy_seconds() - busy
+        others = (all_work - processor) / (wall + _SETTLE) / (os.cpu_count() or 1)
+        return wall, processor, min(max(others, 0.0), 1.0)
 
     def median(self, way: str, clock: Clock = "wall") -> float:
         """The median of a way's seconds."""
@@ -137,6 +144,7 @@ class Comparison:
                 for clock, ways in self.taken.items()
             },
             "against": self.against,
+            "others": self.others,
         }
 
     def _line(self, title: str, clock: Clock, of: Callable[[Sequence[float]], float]) -> None:
@@ -161,6 +169,17 @@ def both_ways(up: Comparison, down: Comparison, way: str, tool: str, size: float
 
 
 # ------------------------------------------------------------------------------------ processor time
+
+
+def busy_seconds() -> float:
+    """Processor time of the whole machine since its start; 0 where the system does not tell."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _idle, _waiting, interrupt, soft, stolen = map(
+        int, stat.read_text().partition("\n")[0].split()[1:9]
+    )
+    return (user + nice + system + interrupt + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def processor_seconds() -> float:
