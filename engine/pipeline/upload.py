@@ -32,7 +32,7 @@ LONGEST_WAIT = 60.0
 """Seconds before the first retry, doubled each time up to the longest, with jitter: a server that is
 restarted is back within a minute, and several uploads do not knock at the same instant."""
 
-LINGER, LINGER_GRACE = 3.5, 0.5
+LINGER, LINGER_GRACE = 3.0, 0.5
 """Seconds after a cancel of the run until what was written must be removed, and those in which that has to
 stop then: a cancelled run has ended within five (DESIGN, section 2)."""
 
