@@ -20,6 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 Clock = Literal["wall", "processor"]
+_PACKAGES = {
+    "node": "nodejs",
+    "sha256sum": "coreutils",
+    "sftp": "openssh-client",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
 _SETTLE = 0.2  # seconds until servers have counted their ended connections
 
 
@@ -31,7 +38,7 @@ def need(*tools: str) -> None:
     """Raise `Missing` unless these programs are on PATH."""
     for tool in tools:
         if shutil.which(tool) is None:
-            raise Missing(f"the program {tool} is missing")
+            raise Missing(f"the program {tool} is missing (Debian: {_PACKAGES.get(tool, tool)})")
 
 
 # ----------------------------------------------------------------------------------- the command line
