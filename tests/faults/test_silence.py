@@ -99,13 +99,12 @@ def test_a_cancel_while_a_destination_is_silent(three: Three, where: str) -> Non
     size = three.measure(where)
     before = three.before()
     fault = three.proxy(where).stall(size // 2)
-    with three.installation.workspace() as workspace:
-        execution_id = workspace.run_job(JOB)
-        fault.wait()
-        asked = time.monotonic()
-        workspace.cancel(execution_id)
-        execution = workspace.wait(execution_id, 60)
-        took = time.monotonic() - asked
+    execution_id = three.workspace.run_job(JOB)
+    fault.wait()
+    asked = time.monotonic()
+    three.workspace.cancel(execution_id)
+    execution = three.workspace.wait(execution_id, 60)
+    took = time.monotonic() - asked
     assert execution.status is Status.CANCELLED
     assert took < WITHIN, f"it took {took:.1f} s"
     three.sound(before)

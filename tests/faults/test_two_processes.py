@@ -17,7 +17,7 @@ from tests.parts.sshd import SshServer
 
 pytestmark = pytest.mark.faults
 
-ROUNDS = 100 if FULL else 3
+ROUNDS = 100 if FULL else 2
 
 
 def interval(execution: dict[str, Any]) -> tuple[datetime, datetime]:

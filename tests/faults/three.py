@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.events import Status
 from engine.records import Execution
+from engine.workspace import Workspace
 from tests.faults.conftest import JOB, make_bulk
 from tests.faults.places import Bucket, Folder, Older, Place, older
 from tests.faults.servers import toml
@@ -42,6 +43,20 @@ class Three:
     values: dict[str, dict[str, Any]]
     """Each destination's configuration."""
     places: dict[str, Place]
+    _open: ExitStack = field(default_factory=ExitStack)
+    _workspace: Workspace | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The installation, open in this process until `sound`, which starts anew."""
+        if self._workspace is None:
+            self._workspace = self._open.enter_context(self.installation.workspace())
+        return self._workspace
+
+    def close(self) -> None:
+        """Let this process have nothing of it open."""
+        self._workspace = None
+        self._open.close()
 
     def proxy(self, name: str) -> Proxy:
         return {"cloud": self.cloud, "server": self.server}[name]
@@ -77,11 +92,10 @@ class Three:
 
     def run(self, meanwhile: Callable[[], None] | None = None) -> Execution:
         """Run the job in this process, and let `meanwhile` happen beside it; return how it ended."""
-        with self.installation.workspace() as workspace:
-            execution_id = workspace.run_job(JOB)
-            if meanwhile is not None:
-                meanwhile()
-            return workspace.wait(execution_id, PATIENCE)
+        execution_id = self.workspace.run_job(JOB)
+        if meanwhile is not None:
+            meanwhile()
+        return self.workspace.wait(execution_id, PATIENCE)
 
     def succeeds(self) -> Execution:
         """Run the job, which has to succeed everywhere."""
@@ -108,10 +122,9 @@ class Three:
 
     def thin(self, keep: int = 3) -> None:
         """Delete all but the newest backups of each place, so that a long campaign does not slow down."""
-        with self.installation.workspace() as workspace:
-            for name in self.values:
-                for backup in workspace.catalogue.list(name)[keep:]:
-                    workspace.catalogue.delete(backup.id)
+        for name in self.values:
+            for backup in self.workspace.catalogue.list(name)[keep:]:
+                self.workspace.catalogue.delete(backup.id)
 
     def heal(self) -> None:
         self.cloud.heal()
@@ -120,6 +133,7 @@ class Three:
     def sound(self, before: Older, *, verified: bool = True, again: Status = Status.SUCCESS) -> None:
         """All is mended, so the next start and the next run put everything right."""
         self.heal()
+        self.close()
         assert_sound(self.installation, JOB, before, places=self.places, verified=verified, again=again)
 
 
@@ -172,4 +186,6 @@ def three_destinations(
         }
         three = Three(installation, s3, bucket, sshd, folder, cloud, server, values, places)
         three.configure(source=source)
+        stack.callback(three.close)
+        stack.callback(three.heal)  # so that nobody waits for what is stalled
         yield three
