@@ -108,12 +108,10 @@ def execution_facts(execution: Execution, about: str) -> list[tuple[str, str] | 
         facts.append(("Target", about))
         facts.append(("Backup", str(execution.labels.get("backup_id", "–"))))
     facts.append(("Took", words.duration(execution.duration)))
-    for artifact in execution.artifacts:
+    # Of several databases the table of the copies tells, of each destination its own row.
+    for artifact in execution.artifacts if len(execution.artifacts) == 1 else ():
         said = words.size(artifact.size)
         if artifact.dump_size and artifact.size:
             said += f", {artifact.dump_size / artifact.size:.1f} to 1"
         facts.append((artifact.database, artifact.error or said, artifact.name))
-    for destination in execution.destinations:
-        said = destination.error or destination.proof or words.state_of(destination.status).word
-        facts.append((destination.name, said, destination.path or ""))
     return facts
