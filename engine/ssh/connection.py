@@ -171,12 +171,13 @@ def connect(access: Access, cancel: CancelToken, *, sock: Any = None) -> Connect
     """
     cancel.raise_if_cancelled()
     host_keys = HostKeys(access)
-    library = paramiko()
+    paramiko()
     made = sock if sock is not None else dial(access.host, access.port, access.server, cancel)
     from engine.ssh.packets import Packets
+    from engine.ssh.transport import Transport
 
     try:
-        transport = library.Transport(made, packetizer_class=Packets)
+        transport = Transport(made, packetizer_class=Packets)
     except BaseException:
         made.close()
         raise

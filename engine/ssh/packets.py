@@ -22,8 +22,9 @@ _LONGEST_LINE = 64 << 10
 class Packets(Packetizer):  # type: ignore[misc]
     """paramiko's packetizer, but for how bytes come from the socket and how the handshake is timed."""
 
-    REKEY_BYTES = 1 << 30
-    """Bytes after which new keys are agreed upon: "after each gigabyte" (RFC 4253, section 9)."""
+    REKEY_BYTES = 1 << 36
+    """Bytes after which new keys are agreed upon: 2**32 blocks of AES (RFC 4344, section 3.2), as OpenSSH
+    does. A server may ask for them earlier."""
 
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)

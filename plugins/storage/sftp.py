@@ -167,7 +167,7 @@ class SftpServer(strongroom.Storage):
             writer.finish()
 
     def _probe(self, there: Opened, notes: MutableSequence[str]) -> str:
-        """Write a small file, read it, delete it; return how it was proven."""
+        """Write a small file, read it, replace it, delete it; return how it was proven."""
         name, probe = f"strongroom-probe-{secrets.token_hex(8)}", secrets.token_bytes(4096)
         proof = self.put(name, strongroom.BytesReader(probe), begun=lambda leftover: None).proof
         try:
@@ -175,6 +175,11 @@ class SftpServer(strongroom.Storage):
                 raise strongroom.StorageError(
                     f"{there.folders.root} gives back other bytes than were written there.",
                     remedy="Check the server before you trust it with a backup.",
+                )
+            if there.replaces_by_renaming(name):
+                notes.append(
+                    "This server's rename replaces what is there: of two uploads of one name at the same "
+                    "instant, the later one wins. Two jobs should not share a name here."
                 )
             try:
                 self.put(name, strongroom.BytesReader(probe), begun=lambda leftover: None, overwrite=True)

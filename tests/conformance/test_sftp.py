@@ -5,7 +5,9 @@ What lies there is looked at in the server's folder, behind the storage's back.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ import pytest
 import strongroom
 from plugins.storage.sftp import SftpServer
 from strongroom.testing import StorageConformance
+from strongroom.testing.readers import context
 from tests.conformance.test_storages import flip_in_the_middle, paths_below
+from tests.parts.go_sftp import GoServer, go_sftp  # noqa: F401 - a fixture
 from tests.parts.sshd import SshServer, sshd, sshd_without_shell  # noqa: F401 - fixtures
 
 
@@ -58,3 +62,35 @@ class TestSftpServerWithoutShell(TestSftpServer):
     @pytest.fixture
     def server(self, sshd_without_shell: SshServer) -> SshServer:  # noqa: F811
         return sshd_without_shell
+
+
+class TestSftpServerOfAnotherMake(StorageConformance):
+    """A server that is not OpenSSH's. Its rename replaces, so it cannot tell racing uploads apart."""
+
+    told_apart = False
+
+    @pytest.fixture
+    def folder(self, go_sftp: GoServer) -> Path:  # noqa: F811
+        return go_sftp.root / f"t{secrets.token_hex(4)}"
+
+    @pytest.fixture
+    def opener(
+        self,
+        go_sftp: GoServer,  # noqa: F811
+        folder: Path,
+        tmp_path: Path,
+    ) -> Callable[[strongroom.Context], strongroom.Storage]:
+        config = SftpServer.Config(**go_sftp.values(path=f"/{folder.name}"))
+        # The folder is made by way of the server, which remembers what it has seen.
+        with closing(SftpServer(config, context(tmp_path))) as storage:
+            storage.put("first", strongroom.BytesReader(b""), begun=lambda leftover: None)
+            storage.delete("first")
+        return lambda context: SftpServer(config, context)
+
+    @pytest.fixture
+    def everything(self, folder: Path) -> Callable[[], set[str]]:
+        return lambda: paths_below(folder)
+
+    def test_its_check_says_what_this_server_cannot(self, storage: strongroom.Storage) -> None:
+        notes = " ".join(storage.check().notes)
+        assert "rename replaces" in notes and "fsync" in notes and "read back" in notes

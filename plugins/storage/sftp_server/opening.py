@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import strongroom
+from plugins.storage import names
 from plugins.storage.sftp_server.folders import Folders, root_of
 from plugins.storage.sftp_server.proof import Prover
 from plugins.storage.sftp_server.protocol import Refused
 from plugins.storage.sftp_server.remote import Remote
 from plugins.storage.sftp_server.session import Session
 from plugins.storage.sftp_server.settings import Settings
+from plugins.storage.sftp_server.writing import Writer
 
 if TYPE_CHECKING:
     from strongroom.ssh import Connection, SshError
@@ -29,6 +31,17 @@ class Opened:
     @property
     def is_alive(self) -> bool:
         return self.connection.is_alive
+
+    def replaces_by_renaming(self, name: str) -> bool:
+        """Whether the server's rename replaces a file, here a probe; the protocol says that it may not."""
+        other = self.folders.path([names.temporary(name)])
+        Writer(self.remote, other).finish()
+        try:
+            self.remote.rename(other, self.folders.path([name]))
+        except Refused:
+            self.remote.remove(other)
+            return False
+        return True
 
     def close(self) -> None:
         self.connection.close()

@@ -162,7 +162,11 @@ class Remote:
         return sftp.text(Fields(body).string())
 
     def size_of(self, handle: bytes) -> int | None:
-        _, body = self.session.call(sftp.FSTAT, handle)
+        """The size of an open file; None where the server does not tell."""
+        try:
+            _, body = self.session.call(sftp.FSTAT, handle)
+        except Refused:
+            return None
         return Fields(body).attributes().size
 
     def sync(self, handle: bytes) -> None:

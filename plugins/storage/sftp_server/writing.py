@@ -84,9 +84,10 @@ class Writer:
             self._settle()
         if self._remote.has(sftp.FSYNC):
             self._remote.sync(self._handle)
-        there = self._remote.size_of(self._handle)
         self._is_open = False
         self._remote.close(self._handle)
+        # By its path and after its end: some servers know nothing of a file that is still open.
+        there = self._remote.stat(self._path).size
         if there is not None and there != self.size:
             raise strongroom.ChecksumMismatch(f"{self._path} has {there} bytes instead of {self.size}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import signal
@@ -236,20 +237,23 @@ def test_a_cancel_ends_the_wait_for_keys() -> None:
         cancelled_within(1, lambda token: connect(stranger(its.getsockname()[1]), token), after=greeted.wait)
 
 
-def test_a_cancel_ends_the_wait_for_the_login(sshd: SshServer) -> None:  # noqa: F811
-    """The server's part that decides on logins is stopped once it has been asked."""
-    before = set(sshd.sessions())
+def test_a_cancel_ends_the_wait_for_the_login() -> None:
+    """The server asks a program for the user's keys, and that takes its time."""
+    asking = ["AuthorizedKeysCommand /bin/sleep 31", f"AuthorizedKeysCommandUser {getpass.getuser()}"]
+    with running(options=asking) as server:
 
-    def stopped() -> None:
-        wait_for(lambda: len(set(sshd.sessions()) - before) >= 2)
-        for pid in set(sshd.sessions()) - before:
-            os.kill(pid, signal.SIGSTOP)
+        def is_asking() -> bool:
+            return any(_program(pid) == "/bin/sleep" for pid in server.sessions())
 
+        its = access(server, private_key=server.stranger_key())
+        cancelled_within(1, lambda token: connect(its, token), after=lambda: wait_for(is_asking, 30))
+
+
+def _program(pid: int) -> str:
     try:
-        cancelled_within(1, lambda token: connect(access(sshd), token), after=stopped)
-    finally:
-        for pid in set(sshd.sessions()) - before:
-            os.kill(pid, signal.SIGKILL)
+        return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
+    except OSError:
+        return ""
 
 
 def test_a_cancel_leaves_a_moment_and_then_cuts(sshd: SshServer) -> None:  # noqa: F811
@@ -312,17 +316,20 @@ def test_a_connection_carries_another_one(sshd: SshServer) -> None:  # noqa: F81
             assert run(second, "echo through", waiting=lambda output: 10).output == b"through\n"
 
 
-def test_new_keys_are_agreed_upon_in_the_middle(sshd: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_new_keys_are_agreed_upon_while_channels_close(
+    sshd: SshServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the order in which the server answers and closes: nothing waits for itself."""
     from engine.ssh.packets import Packets
 
-    monkeypatch.setattr(Packets, "REKEY_BYTES", 1 << 20)
+    monkeypatch.setattr(Packets, "REKEY_BYTES", 500_000)
     with closing(connect(access(sshd), CancelToken())) as connection:
-        first = connection.transport.H
-        got = run(connection, "head -c 1000000 /dev/zero", waiting=lambda output: 30).output
-        for _ in range(3):
-            got = run(connection, "head -c 1000000 /dev/zero", waiting=lambda output: 30).output
-        assert len(got) == 1000000
-        assert first != connection.transport.H
+        before = connection.transport.H
+        for size in range(490_000, 520_000, 1000):
+            answer = run(connection, f"head -c {size} /dev/zero", waiting=lambda output: 20)
+            assert len(answer.output) == size and answer.status == 0
+        assert before != connection.transport.H
 
 
 # ---------------------------------------------------------------------------------------------- commands

@@ -291,8 +291,8 @@ def test_a_long_hash_gives_signs_of_life_and_has_time(
 ) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    tool(tools, "openssl", "sleep 2.5; exec /usr/bin/openssl dgst -sha256 -r")
-    monkeypatch.setattr(proof, "_BEGIN", 1.0)
+    tool(tools, "openssl", "sleep 4.5; exec /usr/bin/openssl dgst -sha256 -r")
+    monkeypatch.setattr(proof, "_BEGIN", 3.0)
     moved: list[int] = []
     storage, _ = at(f"SetEnv PATH={tools}:/usr/bin:/bin", alive=moved.append)
     assert put(storage, "a.dump", b"data").startswith(BY_SERVER)

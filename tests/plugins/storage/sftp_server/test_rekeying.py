@@ -58,10 +58,6 @@ def test_keys_are_renewed_by_the_server(tmp_path: Path) -> None:
             assert len(set(agreed)) >= 12
 
 
-def test_keys_are_renewed_after_a_gigabyte() -> None:
-    assert Packets.REKEY_BYTES == 1 << 30
-
-
 def test_a_cipher_without_gcm_renews_its_keys_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packets, "REKEY_BYTES", 5 * MIB)
     server: SshServer

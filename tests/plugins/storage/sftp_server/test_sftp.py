@@ -141,6 +141,7 @@ def test_a_check_tells_where_it_writes_the_room_and_the_proof(
     assert report.free is not None
     assert abs(report.free - there.f_bavail * there.f_frsize) < 1 << 30
     assert any("SHA-256 computed by the server" in note for note in report.notes)
+    assert not any("rename replaces" in note for note in report.notes)
     assert list(folder.iterdir()) == []
 
 

@@ -213,7 +213,7 @@ def test_a_disk_without_room_for_a_folder_is_full_too(small_disk: SshServer, tmp
 
 
 def test_a_server_that_stores_fewer_bytes_is_found_out(storage: SftpServer, folder: Path) -> None:
-    size = 4 * (255 << 10)  # whole requests, so that nothing waits for the end
+    whole = 4 * (255 << 10)  # requests that are full, so that nothing waits for the end
 
     def cut() -> None:
         (temporary,) = (path for path in folder.iterdir() if path.name.endswith(".partial"))
@@ -224,13 +224,13 @@ def test_a_server_that_stores_fewer_bytes_is_found_out(storage: SftpServer, fold
             chunk = super().read(size)
             if not chunk:
                 deadline = time.monotonic() + 10
-                while next(folder.iterdir()).stat().st_size < size:
+                while next(folder.iterdir()).stat().st_size < whole:
                     assert time.monotonic() < deadline
                 cut()
             return chunk
 
     with pytest.raises(strongroom.ChecksumMismatch, match="5 bytes instead of"):
-        storage.put("a.dump", Cut(size, lambda position: None), begun=ignore)
+        storage.put("a.dump", Cut(whole, lambda position: None), begun=ignore)
     assert below(folder) == []
 
 
