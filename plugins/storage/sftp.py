@@ -84,7 +84,7 @@ class SftpServer(strongroom.Storage):
                 writer = upload.begin(seen)
             self._copy(reader, writer, name)
             with self._errors(name):
-                proof = upload.prove(writer.size, reader.sha256())
+                proof = upload.prove(writer, reader.sha256())
                 if not upload.publish(overwrite=overwrite):
                     raise _taken(name)
         except BaseException:
@@ -164,7 +164,7 @@ class SftpServer(strongroom.Storage):
             with self._errors(name):
                 writer.add(chunk)
         with self._errors(name):
-            writer.finish()
+            writer.flush()
 
     def _probe(self, there: Opened, notes: MutableSequence[str]) -> str:
         """Write a small file, read it, replace it, delete it; return how it was proven."""

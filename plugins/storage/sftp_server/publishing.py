@@ -40,9 +40,14 @@ class Upload:
             seen = folders.see(self._parts)
         raise AssertionError("the loop returns or raises")
 
-    def prove(self, size: int, sha256: str) -> str:
-        """Return how it was shown that the server holds these bytes. Raises `ChecksumMismatch`."""
-        return self._there.prover.prove(self._temporary, size, sha256)
+    def prove(self, writer: Writer, sha256: str) -> str:
+        """Return how it was shown that the server holds these bytes, when its disk does, too.
+
+        It hashes while its disk writes. Raises `ChecksumMismatch`.
+        """
+        proof = self._there.prover.prove(self._temporary, writer.size, sha256)
+        writer.finish()
+        return proof
 
     def publish(self, *, overwrite: bool) -> bool:
         """Give the file its name; False when that is taken and `overwrite` was not asked for.

@@ -169,9 +169,12 @@ class Remote:
             return None
         return Fields(body).attributes().size
 
-    def sync(self, handle: bytes) -> None:
-        """Have the server's disk hold the file. Only where the server has it."""
-        self._extended(sftp.FSYNC, handle)
+    def begin_sync(self, handle: bytes) -> int:
+        """Have the server's disk hold the file; the answer to this request comes when it does.
+
+        Only where the server has it.
+        """
+        return self.session.send(sftp.EXTENDED, sftp.text(sftp.FSYNC) + handle)
 
     def close(self, handle: bytes) -> None:
         self.session.call(sftp.CLOSE, handle)

@@ -24,6 +24,7 @@ class Writer:
         self._is_open = True
         self._under_way: deque[tuple[int, int]] = deque()  # number and length of a request
         self._behind = 0
+        self._sync: int | None = None
         self._kept: list[bytes] = []
         self._kept_size = 0
         self.size = 0
@@ -73,29 +74,43 @@ class Writer:
         self._behind -= length
         self._remote.session.answer(number)
 
-    def finish(self) -> None:
-        """Return when the server has all of it, on its disk where it can promise that.
+    def flush(self) -> None:
+        """Return when the server has all of it; its disk is asked to hold it, and not waited for.
 
-        Raises `ChecksumMismatch` when it has another number of bytes than were sent.
+        Raises `ChecksumMismatch` when the server has another number of bytes than were sent.
         """
         if self._kept:
             self._send(self._take_kept())
         while self._under_way:
             self._settle()
-        if self._remote.has(sftp.FSYNC):
-            self._remote.sync(self._handle)
-        self._is_open = False
-        self._remote.close(self._handle)
-        # By its path and after its end: some servers know nothing of a file that is still open.
+        if not self._remote.has(sftp.FSYNC):
+            # Some of these servers show a file to nobody before it is closed.
+            self.finish()
+        self._check_size()
+        if self._is_open:
+            self._sync = self._remote.begin_sync(self._handle)
+
+    def _check_size(self) -> None:
         there = self._remote.stat(self._path).size
         if there is not None and there != self.size:
             raise strongroom.ChecksumMismatch(f"{self._path} has {there} bytes instead of {self.size}.")
+
+    def finish(self) -> None:
+        """Return when the file is closed, and on the server's disk where that can be promised."""
+        if self._sync is not None:
+            self._remote.session.answer(self._sync)
+            self._sync = None
+        if self._is_open:
+            self._is_open = False
+            self._remote.close(self._handle)
 
     def abandon(self) -> None:
         """Let go of the file without waiting for anything."""
         for number, _ in self._under_way:
             self._remote.session.forget(number)
         self._under_way.clear()
+        if self._sync is not None:
+            self._remote.session.forget(self._sync)
         if self._is_open:
             self._is_open = False
             self._remote.close_later(self._handle)

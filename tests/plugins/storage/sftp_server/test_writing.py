@@ -329,6 +329,22 @@ def test_a_cancel_while_the_network_takes_nothing_returns_in_time(
         server.drop_connections()
 
 
+def test_a_disk_that_fails_to_hold_the_file_is_no_success(storage: SftpServer, folder: Path) -> None:
+    """The server's answer to the sync comes while it hashes, and is not lost."""
+    session = storage._open().remote.session
+    send = session.send
+
+    def spoilt(kind: int, head: bytes, data: bytes = b"") -> int:
+        if kind == sftp.EXTENDED and sftp.Fields(head).text() == sftp.FSYNC:
+            head = sftp.text(sftp.FSYNC) + sftp.text(b"no handle")
+        return send(kind, head, data)
+
+    session.send = spoilt  # type: ignore[method-assign]
+    with pytest.raises(strongroom.StorageError):
+        put(storage, "a.dump", b"data")
+    assert below(folder) == []
+
+
 @pytest.mark.parametrize("read_back", ["auto", "always"])
 def test_a_cancel_during_the_proof_leaves_nothing(
     opened: Opener, folder: Path, server: SshServer, read_back: str
