@@ -29,6 +29,8 @@ NEGOTIATION = 30.0
 """Seconds for the two ends to agree on keys; old machines compute for long."""
 _KEEPALIVE = 30
 """Seconds of silence after which a sign of life is sent: routers forget a connection sooner or later."""
+_PACKET = 128 << 10
+"""Bytes that the server may put into one packet to us; each packet costs as much work as a small one."""
 _STEP = 0.1
 
 
@@ -60,7 +62,7 @@ class Connection:
     def open_channel(self, *, window: int | None = None) -> Any:
         """A new session channel; `window` bytes may be under way to us at once."""
         with self.errors("the server opened no channel"):
-            return self.transport.open_session(window, timeout=LOST)
+            return self.transport.open_session(window, max_packet_size=_PACKET, timeout=LOST)
 
     def open_subsystem(self, name: str, *, window: int | None = None, inbox: Any = None) -> Any:
         """A channel that speaks to a subsystem of the server, e.g. `sftp`.

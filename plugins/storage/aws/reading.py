@@ -15,6 +15,9 @@ import strongroom
 from plugins.storage.aws import errors
 from plugins.storage.aws.link import Link
 
+_AT_ONCE = 256 << 10
+"""Bytes asked of the connection at a time: little enough to stay in the processor's cache until written."""
+
 _RESUMES = 3
 """Times that a download goes on after its connection broke."""
 
@@ -67,7 +70,7 @@ class _Stream:
             if self.etag and etag != self.etag:
                 raise self.replaced()
             self.etag = etag
-            while chunk := body.read(strongroom.CHUNK):
+            while chunk := body.read(_AT_ONCE):
                 self._link.cancel.raise_if_cancelled()
                 self._position += len(chunk)
                 yield chunk
