@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.errors import SshError
 from engine.ssh.access import Access
-from engine.ssh.commands import Answer, run
+from engine.ssh.commands import Answer, Command, run
 from engine.ssh.connection import GRACE, Connection, connect
 
-__all__ = ["GRACE", "Access", "Answer", "Connection", "SshError", "connect", "run"]
+__all__ = ["GRACE", "Access", "Answer", "Command", "Connection", "SshError", "connect", "run"]

