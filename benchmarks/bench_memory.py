@@ -27,7 +27,7 @@ import measuring
 from servers import s3_server, sftp_server
 
 import strongroom
-from engine.registry import Origin, Registry
+from engine.contract.registry import Origin, Registry
 
 LIMIT, LIMIT_OF_ONE = 200.0, 120.0  # MiB
 

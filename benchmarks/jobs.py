@@ -13,9 +13,9 @@ from typing import Any
 
 from postgres import USER, Postgres
 
+from engine.contract.registry import Registry
 from engine.home import Home
 from engine.records import Endpoint, Execution, Job, JobDestination, JobOptions
-from engine.registry import Registry
 from engine.secrets import VaultSecrets
 from engine.workspace import Workspace
 

@@ -11,7 +11,7 @@ import os
 from itertools import count
 from pathlib import Path
 
-from engine.readers import CHUNK, Reader
+from engine.contract.readers import CHUNK, Reader
 from engine.records import Endpoint
 from engine.workspace import Workspace
 

@@ -14,8 +14,8 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from desktop.bridge import EventBridge, LiveRuns
 from desktop.snapshot import Beat, Snapshot, read_beat, read_snapshot
 from desktop.worker import Background, Problem, QtExecutor
+from engine.contract.registry import Registry
 from engine.errors import Cancelled
-from engine.registry import Registry
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QDialog, QWidget
 
     from desktop.app import Application
-    from engine.registry import Registry
+    from engine.contract.registry import Registry
     from engine.workspace import Workspace
 
 SIZES = {"large": (1280, 800), "small": (900, 600)}
@@ -35,7 +35,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
     from engine import sample
     from engine.errors import StrongroomError
     from engine.records import Job, JobDestination, JobNotifier
-    from engine.restore import RestoreRequest
+    from engine.recovery.restore import RestoreRequest
 
     sample.make(folder / "shop.sqlite")
     make_big(folder / "media.sqlite")
@@ -179,8 +179,8 @@ def photograph(
 
     from desktop.app import Application
     from desktop.theme import theme
+    from engine.contract.registry import Registry
     from engine.home import Home
-    from engine.registry import Registry
     from engine.secrets.vault import VaultSecrets
     from engine.workspace import Workspace
 

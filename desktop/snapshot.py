@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError
 from engine.records import DestinationResult, Endpoint, Execution, Job, Key
-from engine.schedule import describe, next_after, resolve_zone
+from engine.rules.schedule import describe, next_after, resolve_zone
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

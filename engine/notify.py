@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cancellation import CancelToken
 from engine.clock import Clock, iso, utc_now
+from engine.contract.values import Message
 from engine.errors import NotFound, StrongroomError
 from engine.events import LogLevel, NotificationSent, Status
 from engine.records import Endpoint, Execution, Job, NotificationAttempt
 from engine.units import size_text, span_text
-from engine.values import Message
 
 if TYPE_CHECKING:
-    from engine.backups import Backup, Problem
-    from engine.endpoints import Endpoints
-    from engine.integrity import Verification
-    from engine.pipeline.recorder import Recorder
+    from engine.archive.backups import Backup, Problem
+    from engine.configuration.endpoints import Endpoints
+    from engine.recorder import Recorder
+    from engine.recovery.integrity import Verification
     from engine.store.database import Store
 
 LONGEST = 150.0

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cancellation import CancelToken
-from engine.drill import drill_backup
 from engine.errors import BUG, Cancelled, SidecarTooNew, SidecarUnreadable, StrongroomError
 from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, Status
-from engine.integrity import Verification, verify_backup
 from engine.notify import notify_of_broken
-from engine.pipeline.recorder import Recorder
+from engine.recorder import Recorder
 from engine.records import Execution
-from engine.restore import RestoreRequest, perform_restore
+from engine.recovery.drill import drill_backup
+from engine.recovery.integrity import Verification, verify_backup
+from engine.recovery.restore import RestoreRequest, perform_restore
 from engine.units import span_text
 
 if TYPE_CHECKING:
-    from engine.backups import Backup, Problem
+    from engine.archive.backups import Backup, Problem
     from engine.services import Services
 
 

@@ -1,6 +1,6 @@
 """Retention at one destination: list what is there, decide by the pure rules, delete, and say why.
 
-The rules are `engine.retention`'s. What cannot be listed, read or deleted is said, and ends it there.
+The rules are `engine.rules.retention`'s. What cannot be listed, read or deleted is said, and ends it there.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine.adapters import Log, no_sign
-from engine.backups import Backup
+from engine.archive.backups import Backup
 from engine.cancellation import CancelToken
+from engine.configuration.opening import Alive
+from engine.contract.adapters import Log, no_sign
 from engine.errors import Cancelled, StorageError, StrongroomError
 from engine.events import LogLevel, LogType
-from engine.opening import Alive
 from engine.records import Endpoint, Job
-from engine.retention import BackupSet, Plan, Retention, SetBackup, plan
-from engine.schedule import resolve_zone
+from engine.rules.retention import BackupSet, Plan, Retention, SetBackup, plan
+from engine.rules.schedule import resolve_zone
 
 if TYPE_CHECKING:
     from engine.services import Services

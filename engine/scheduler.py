@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from engine import schedule
 from engine.clock import Clock
 from engine.errors import SlotTaken, StrongroomError
 from engine.queue import QueueManager
 from engine.records import Job, Trigger
+from engine.rules import schedule
 
 if TYPE_CHECKING:
     from engine.store.database import Store

@@ -12,10 +12,10 @@ from engine.home import Home
 from engine.records import Execution, Job
 
 if TYPE_CHECKING:
-    from engine.catalogue import Catalogue
-    from engine.endpoints import Endpoints
-    from engine.keys import Keys
-    from engine.pipeline.recorder import Recorder
+    from engine.archive.catalogue import Catalogue
+    from engine.configuration.endpoints import Endpoints
+    from engine.configuration.keys import Keys
+    from engine.recorder import Recorder
     from engine.store.database import Store
 
 Notify = Callable[[Execution, Job, "Recorder"], None]

@@ -15,29 +15,29 @@ from types import TracebackType
 from typing import Any, Literal
 
 from engine import scratch
-from engine.adapters import no_log
+from engine.archive.catalogue import Catalogue
 from engine.cancellation import CancelToken
-from engine.catalogue import Catalogue
 from engine.clock import Clock, utc_now
-from engine.endpoints import Endpoints
+from engine.configuration.endpoints import Endpoints
+from engine.configuration.jobs import Jobs
+from engine.configuration.keys import Keys
+from engine.contract.adapters import no_log
+from engine.contract.registry import Registry
 from engine.event_bus import EventBus
 from engine.home import Home
-from engine.jobs import Jobs
-from engine.keys import Keys
-from engine.ownership import Ownership
 from engine.pipeline import leftovers
 from engine.pipeline.runner import run
 from engine.queue import Executor, QueueManager
+from engine.queue.ownership import Ownership
 from engine.records import Execution, Trigger
-from engine.registry import Registry
-from engine.restore import RestoreRequest
+from engine.recovery.restore import RestoreRequest
+from engine.recovery.unfinished import drop_after_crash
 from engine.retaining import Retained, retain_at
-from engine.retention import parse_retention
+from engine.rules.retention import parse_retention
 from engine.scheduler import VERIFY_NAME, Scheduler
 from engine.secrets import RememberedSecrets, SecretStore, open_secrets
 from engine.services import Services
 from engine.store.database import Store
-from engine.unfinished import drop_after_crash
 from engine.units import counted
 
 Level = Literal["checksum", "decode"]

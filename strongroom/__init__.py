@@ -24,9 +24,24 @@ A whole storage plugin is a module like this one, named by an entry point of the
 from __future__ import annotations
 
 from engine import __version__
-from engine.adapters import Adapter, Context, Notifier, Source, Storage
 from engine.cancellation import CancelToken
-from engine.config import AdapterConfig, field
+from engine.contract.adapters import Adapter, Context, Notifier, Source, Storage
+from engine.contract.config import AdapterConfig, field
+from engine.contract.hookspecs import hookimpl
+from engine.contract.hosts import Completed, Host, Process
+from engine.contract.readers import CHUNK, BytesReader, Reader
+from engine.contract.values import (
+    Dump,
+    Fingerprint,
+    Leftover,
+    Message,
+    Published,
+    SourceReport,
+    StorageReport,
+    StoredFile,
+    TargetState,
+    Tool,
+)
 from engine.errors import (
     AlreadyExists,
     Cancelled,
@@ -48,21 +63,6 @@ from engine.errors import (
     ToolMissing,
 )
 from engine.events import LogLevel, LogType
-from engine.hookspecs import hookimpl
-from engine.hosts.base import Completed, Host, Process
-from engine.readers import CHUNK, BytesReader, Reader
-from engine.values import (
-    Dump,
-    Fingerprint,
-    Leftover,
-    Message,
-    Published,
-    SourceReport,
-    StorageReport,
-    StoredFile,
-    TargetState,
-    Tool,
-)
 
 API_VERSION = 1
 """Grows by one when a plugin written before would break."""

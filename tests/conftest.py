@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.contract.registry import Registry
 from engine.home import Home
 from engine.records import Execution, Job, JobDestination
-from engine.registry import Registry
 from engine.secrets import VaultSecrets
 from engine.workspace import Workspace
 from tests.parts.faulty import faulty_registry

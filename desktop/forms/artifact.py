@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QSpinBox, QVBoxLayout, QWidget
 from desktop.forms.inputs import calm
 from desktop.theme import Size
 from desktop.widgets import label, row, set_ink
-from engine.keys import DEFAULT
+from engine.configuration.keys import DEFAULT
 from engine.records import Key
 
 LEVELS: dict[str, tuple[int, int, int]] = {"zstd": (1, 22, 3), "gzip": (1, 9, 6), "brotli": (0, 11, 5)}

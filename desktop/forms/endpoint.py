@@ -14,8 +14,8 @@ from desktop.session import Session
 from desktop.theme import Size, theme
 from desktop.widgets import clear, label
 from desktop.worker import Problem
+from engine.contract.registry import KindName
 from engine.records import Endpoint
-from engine.registry import KindName
 
 TITLES: dict[KindName, str] = {"source": "source", "destination": "destination", "notifier": "notifier"}
 ABOUT: dict[KindName, str] = {

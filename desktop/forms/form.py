@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from desktop.forms.inputs import Field, Input, SecretInput, input_for
 from desktop.theme import Size
 from desktop.widgets import button, row
-from engine.config import AdapterConfig, FieldSpec, describe, field_errors
+from engine.contract.config import AdapterConfig, FieldSpec, describe, field_errors
 
 _STAND_IN = "a secret that is stored"
 

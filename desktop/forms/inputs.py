@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from desktop.theme import Size, theme
 from desktop.widgets import button, label, repolish, row, set_ink
-from engine.config import FieldSpec
+from engine.contract.config import FieldSpec
 
 LARGEST = 2**31 - 1
 NARROWEST = 120

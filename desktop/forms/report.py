@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from desktop import words
-from engine.endpoints import Report
-from engine.values import SourceReport, StorageReport
+from engine.configuration.endpoints import Report
+from engine.contract.values import SourceReport, StorageReport
 
 MOST = 8
 """Databases that are named; the others are counted."""

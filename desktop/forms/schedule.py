@@ -37,7 +37,7 @@ class Preview:
 
 def preview(line: str, zone: str | None) -> Preview:
     """What a cron line means. Raises `ConfigError`. Reads zone files, so not for the UI thread."""
-    from engine.schedule import describe, next_after, parse_cron, resolve_zone
+    from engine.rules.schedule import describe, next_after, parse_cron, resolve_zone
 
     parse_cron(line)
     info = resolve_zone(zone)

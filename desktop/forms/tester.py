@@ -14,7 +14,7 @@ from desktop.widgets import Card, ErrorPanel, KeyValueGrid, Spinner, StateChip, 
 from desktop.words import State
 from desktop.worker import Problem
 from engine.cancellation import CancelToken
-from engine.endpoints import Report
+from engine.configuration.endpoints import Report
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

@@ -12,7 +12,7 @@ from engine.clock import utc_now
 from engine.signing import Verdict
 
 if TYPE_CHECKING:
-    from engine.catalogue import Backup
+    from engine.archive.catalogue import Backup
 
 LEVELS = {
     "checksum": "its checksum was read back",

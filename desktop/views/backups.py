@@ -41,7 +41,7 @@ from desktop.worker import Problem
 from engine.clock import utc_now
 
 if TYPE_CHECKING:
-    from engine.catalogue import Backup
+    from engine.archive.catalogue import Backup
     from engine.workspace import Workspace
 
 

@@ -30,10 +30,10 @@ from desktop.widgets import (
     scrolled,
 )
 from desktop.worker import Problem
-from engine.config import describe
+from engine.contract.config import describe
+from engine.contract.registry import KindName
 from engine.errors import PluginError
 from engine.records import Endpoint, Job
-from engine.registry import KindName
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from desktop.worker import Problem
 from engine.clock import utc_now
 from engine.errors import PluginError
 from engine.records import Endpoint
-from engine.restore import RestoreRequest
+from engine.recovery.restore import RestoreRequest
 
 if TYPE_CHECKING:
-    from engine.catalogue import Backup
+    from engine.archive.catalogue import Backup
 
 
 class RestoreDialog(FormDialog):

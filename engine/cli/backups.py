@@ -14,7 +14,7 @@ from engine.cli.words import moment, size
 from engine.errors import StorageError
 
 if TYPE_CHECKING:
-    from engine.backups import Backup
+    from engine.archive.backups import Backup
     from engine.workspace import Workspace
 
 

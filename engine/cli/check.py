@@ -11,10 +11,10 @@ from engine.cli.following import cancellable
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import size
+from engine.contract.registry import KindName
+from engine.contract.values import SourceReport, StorageReport
 from engine.errors import NeedsTrust
 from engine.records import Endpoint
-from engine.registry import KindName
-from engine.values import SourceReport, StorageReport
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

@@ -14,8 +14,8 @@ from engine.records import CopyResult, DestinationResult, Execution
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from engine.backups import Backup
-    from engine.sidefiles import Check
+    from engine.archive.backups import Backup
+    from engine.archive.sidefiles import Check
 
 
 def _moment(value: datetime | None) -> str | None:
@@ -98,7 +98,7 @@ def _destination(found: DestinationResult, copies: list[dict[str, Any]]) -> dict
 
 def _copy(found: Execution, copy: CopyResult) -> dict[str, Any]:
     """One artifact at one destination; `id` is the backup's, null unless it is stored."""
-    from engine.backups import backup_id
+    from engine.archive.backups import backup_id
 
     names = {its.destination_id: its.name for its in found.destinations}
     whole = copy.status is Status.SUCCESS

@@ -23,8 +23,8 @@ from engine.cli.words import size
 @with_output
 def command(out: Output, backup: str, output: Path, decrypt: bool, force: bool, unproven: bool) -> None:
     """Write the file of BACKUP, mode 0600. It appears when it is whole and its checksum has matched."""
-    from engine.retrieve import Retriever
-    from engine.sidecar import restore_hint
+    from engine.archive.sidecar import restore_hint
+    from engine.recovery.retrieve import Retriever
 
     target = output.expanduser().absolute()
     with workspace(out) as opened:

@@ -10,7 +10,7 @@ from engine.errors import NotFound, SidecarTooNew, SidecarUnreadable, UsageError
 from engine.units import counted
 
 if TYPE_CHECKING:
-    from engine.backups import Backup
+    from engine.archive.backups import Backup
     from engine.workspace import Workspace
 
 LATEST = ":latest"

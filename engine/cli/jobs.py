@@ -41,7 +41,7 @@ def next_run(job: Job) -> datetime | None:
     """When the schedule says that the job runs next, in UTC; None for one that waits for no clock."""
     if not job.schedule or not job.enabled:
         return None
-    from engine.schedule import next_after, resolve_zone
+    from engine.rules.schedule import next_after, resolve_zone
 
     return next_after(job.schedule, resolve_zone(job.timezone), utc_now())
 

@@ -11,7 +11,7 @@ from engine.cli.output import ExitCode, Output, with_output
 @with_output
 def command(out: Output) -> int:
     """List the adapters with where they come from. A plugin that does not load makes the exit code 1."""
-    from engine.registry import Registry
+    from engine.contract.registry import Registry
 
     registry = Registry.load()
     found = [

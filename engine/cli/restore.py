@@ -29,7 +29,7 @@ def command(
     The signature and the checksum have matched before the target is touched. With --overwrite the new
     database is built beside the old one and takes its place only when it has been compared.
     """
-    from engine.restore import RestoreRequest
+    from engine.recovery.restore import RestoreRequest
 
     if name is not None and not name.strip():
         raise UsageError("--as needs a name.", remedy="Leave it out to restore under the database's own.")

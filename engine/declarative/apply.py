@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from engine.configuration.keys import LONGEST_NAME
+from engine.contract.registry import KindName
 from engine.declarative.changes import Change, Plan
 from engine.declarative.document import Document
 from engine.declarative.endpoints import plan_endpoint
 from engine.declarative.jobs import plan_job, same_retention
 from engine.errors import ConfigError, StoreError
-from engine.keys import LONGEST_NAME
-from engine.registry import KindName
-from engine.retention import parse_retention
+from engine.rules.retention import parse_retention
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

@@ -86,7 +86,7 @@ class JobNotifierSection(Section):
 
 
 class OptionsSection(Section):
-    """A job's options; those of `engine.records.JobOptions`, with the bounds of `engine.jobs`."""
+    """A job's options; those of `engine.records.JobOptions`, with `engine.configuration.jobs`'s bounds."""
 
     parallel_uploads: int | None = Field(None, ge=1, le=64)
     fingerprint: bool = True

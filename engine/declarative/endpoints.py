@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.config import AdapterConfig, build, describe, secret_fields, split_secrets
+from engine.contract.config import AdapterConfig, build, describe, secret_fields, split_secrets
+from engine.contract.registry import KindName
 from engine.declarative.changes import Change, Plan, did_you_mean
 from engine.declarative.document import Document, EndpointSection
 from engine.declarative.lines import Path as Place
 from engine.errors import ConfigError, PluginError, SecretMissing
 from engine.records import Endpoint
-from engine.registry import KindName
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

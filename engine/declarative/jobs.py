@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.contract.registry import KindName
 from engine.declarative.changes import Change, Plan, did_you_mean
 from engine.declarative.document import Document, JobSection
 from engine.declarative.lines import Path as Place
 from engine.errors import ConfigError
 from engine.events import Status
-from engine.naming import check_template
 from engine.records import Job, JobDestination, JobNotifier
-from engine.registry import KindName
-from engine.retention import Retention, parse_retention
-from engine.schedule import parse_cron, resolve_zone
+from engine.rules.naming import check_template
+from engine.rules.retention import Retention, parse_retention
+from engine.rules.schedule import parse_cron, resolve_zone
 from engine.streams.compression import parse_compression
 
 if TYPE_CHECKING:

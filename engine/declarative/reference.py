@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.config import AdapterConfig, FieldSpec, describe
-from engine.registry import KindName, Registry
+from engine.contract.config import AdapterConfig, FieldSpec, describe
+from engine.contract.registry import KindName, Registry
 
 _MARK = re.compile(
     r"(?P<begin><!-- fields: (?P<kind>\w+) (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL

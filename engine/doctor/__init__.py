@@ -27,8 +27,8 @@ from engine.screen import screen_problem
 from engine.units import counted, size_text
 
 if TYPE_CHECKING:
+    from engine.contract.registry import Registry
     from engine.hosts.local import LocalHost
-    from engine.registry import Registry
     from engine.store.database import Store
 
 __all__ = ["Finding", "State", "examine", "worst"]
@@ -152,7 +152,7 @@ def check_store(home: Home) -> Iterator[Finding]:
 
 
 def check_executions(home: Home, store: Store) -> Iterator[Finding]:
-    from engine.ownership import Ownership
+    from engine.queue.ownership import Ownership
 
     active = store.executions.active()
     ownership = Ownership(home.locks)
@@ -254,7 +254,7 @@ def _open_store(home: Home) -> Store:
 
 
 def _registry() -> Registry:
-    from engine.registry import Registry
+    from engine.contract.registry import Registry
 
     return Registry.load()
 

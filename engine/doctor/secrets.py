@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from engine.configuration.endpoints import Endpoints
+from engine.configuration.keys import Keys
+from engine.contract.registry import KindName, Registry
 from engine.doctor.finding import Finding, State
 from engine.doctor.paths import is_there
-from engine.endpoints import Endpoints
 from engine.errors import StrongroomError
 from engine.home import Home
-from engine.keys import Keys
-from engine.registry import KindName, Registry
 from engine.secrets import KeyringSecrets, open_secrets, passphrase_file
 from engine.store.database import Store
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO
 
 from engine.cancellation import CancelToken
+from engine.contract.hosts import Completed, Host, Process
+from engine.contract.readers import CHUNK
 from engine.errors import ToolFailed, ToolMissing
-from engine.hosts.base import Completed, Host, Process
-from engine.readers import CHUNK
 
 GRACE = 2.0
 """Seconds between asking a process group to end and forcing it."""

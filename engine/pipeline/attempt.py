@@ -18,15 +18,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from engine.adapters import Log, no_log
 from engine.cancellation import CancelToken
-from engine.checked_storage import CheckedStorage
+from engine.contract.adapters import Log, no_log
+from engine.contract.checked_storage import CheckedStorage
 from engine.errors import Cancelled, StorageError, StrongroomError
 from engine.events import LogLevel, LogType
 from engine.units import span_text
 
 if TYPE_CHECKING:
-    from engine.opening import StorageOpener
+    from engine.configuration.opening import StorageOpener
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ It runs whatever happened before it. Nothing in here changes a status that was s
 
 from __future__ import annotations
 
-from engine.backups import backup_id
+from engine.archive.backups import backup_id
 from engine.errors import BUG, Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
 from engine.pipeline import outcome

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine.adapters import Source
 from engine.cancellation import CancelToken
+from engine.configuration.opening import StorageOpener
+from engine.contract.adapters import Source
+from engine.contract.values import SourceReport
 from engine.events import Status
-from engine.opening import StorageOpener
-from engine.pipeline.recorder import Recorder
+from engine.recorder import Recorder
 from engine.records import Endpoint, Execution, Job
-from engine.retention import Retention
+from engine.rules.retention import Retention
 from engine.streams.compression import Compression
 from engine.streams.spool import Spool
-from engine.values import SourceReport
 
 if TYPE_CHECKING:
     from engine.services import Services

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.checked_storage import CheckedStorage
+from engine.archive.sidecar import SIDECAR_SUFFIX
+from engine.contract.checked_storage import CheckedStorage
+from engine.contract.readers import CHUNK, BytesReader, Reader
+from engine.contract.values import Leftover
 from engine.errors import AlreadyExists, StorageMissing, StrongroomError
 from engine.pipeline.attempt import Attempt
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
 from engine.pipeline.leftovers import Ledger
-from engine.readers import CHUNK, BytesReader, Reader
-from engine.sidecar import SIDECAR_SUFFIX
 from engine.streams.spool import Spool, SpoolReader
-from engine.values import Leftover
 
 Moved = Callable[[int, int | None, bool], None]
 """`moved(position, size, ended)`: so many bytes of the artifact has the storage taken."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from engine.archive.sidecar import Encryption, Sidecar, seal_fingerprint
+from engine.contract.values import Dump, Fingerprint
 from engine.errors import Cancelled, DumpIncomplete, StrongroomError
 from engine.events import LogLevel, LogType, Stage, Status
 from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.fanout import Abandoned, Fanout
-from engine.sidecar import Encryption, Sidecar, seal_fingerprint
 from engine.streams.chain import Encoded, encode
 from engine.streams.spool import Spool
 from engine.units import counted, size_text, span_text
-from engine.values import Dump, Fingerprint
 
 
 def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:

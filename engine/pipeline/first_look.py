@@ -5,7 +5,7 @@ It removes what dead executions left there, and misses the last backup: an unmou
 
 from __future__ import annotations
 
-from engine.checked_storage import CheckedStorage
+from engine.contract.checked_storage import CheckedStorage
 from engine.errors import Cancelled, StorageMissing, StrongroomError
 from engine.events import LogLevel, LogType, Stage
 from engine.pipeline import leftovers

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from engine.contract.values import SourceReport
 from engine.errors import ConfigError, SourceError, SpoolError, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage, Status
-from engine.naming import artifact_names
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
 from engine.records import JobDestination
-from engine.retention import parse_retention
+from engine.rules.naming import artifact_names
+from engine.rules.retention import parse_retention
 from engine.streams.compression import parse_compression
 from engine.streams.spool import free_bytes, make_spool_folder
 from engine.units import size_text
-from engine.values import SourceReport
 
 
 def initialize(ctx: RunnerContext) -> None:

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from engine.archive.sidecar import SIDECAR_SUFFIX
 from engine.cancellation import CancelToken
-from engine.checked_storage import CheckedStorage
+from engine.contract.checked_storage import CheckedStorage
+from engine.contract.values import Leftover
 from engine.errors import Cancelled, StorageMissing
 from engine.pipeline.attempt import Attempt
-from engine.sidecar import SIDECAR_SUFFIX
-from engine.values import Leftover
 
 if TYPE_CHECKING:
-    from engine.endpoints import Endpoints
+    from engine.configuration.endpoints import Endpoints
     from engine.store.database import Store
     from engine.store.leftovers import LeftoverRecord
 

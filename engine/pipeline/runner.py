@@ -17,9 +17,9 @@ from engine.pipeline.dump import dump_all
 from engine.pipeline.fanout import Abandoned, Fanout
 from engine.pipeline.initialize import initialize
 from engine.pipeline.outcome import settle_status
-from engine.pipeline.recorder import Recorder
 from engine.pipeline.retention import retain
 from engine.pipeline.upload import upload
+from engine.recorder import Recorder
 from engine.services import Services
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from engine.cancellation import CancelToken
 from engine.errors import StrongroomError
-from engine.ownership import Lock
+from engine.queue.ownership import Lock
 from engine.records import ExecutionKind, Job
 
 _log = logging.getLogger(__name__)

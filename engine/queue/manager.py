@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import Clock, utc_now
 from engine.errors import StrongroomError
 from engine.events import EventSink, ExecutionFinished, ExecutionQueued, Status, no_events
-from engine.ownership import Lock, Ownership
 from engine.queue.dispatcher import POLL, Dispatcher, Executor, Perform
 from engine.queue.entries import Entries, Entry
 from engine.queue.orphans import settle_if_dead
+from engine.queue.ownership import Lock, Ownership
 from engine.queue.watcher import Watcher
 from engine.records import Execution, ExecutionKind, Job, Trigger
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.clock import Clock
 from engine.errors import Interrupted
 from engine.events import EventSink, ExecutionFinished, LogEntry, LogLevel, LogType, Stage, Status
-from engine.ownership import Ownership
+from engine.queue.ownership import Ownership
 from engine.records import Execution
 
 if TYPE_CHECKING:

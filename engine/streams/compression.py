@@ -13,8 +13,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.contract.readers import CHUNK
 from engine.errors import ConfigError
-from engine.readers import CHUNK
 
 
 class _Algorithm(NamedTuple):

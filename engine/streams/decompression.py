@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from engine.contract.readers import CHUNK
 from engine.errors import StreamError
-from engine.readers import CHUNK
 from engine.streams.compression import zstd_module
 
 _REMEDY = "Take another copy, or another backup of this database."

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.cancellation import CancelToken
+from engine.contract.readers import CHUNK, Reader
 from engine.errors import SpoolError
-from engine.readers import CHUNK, Reader
 from engine.units import size_text
 
 _CHECK_EVERY = 16 << 20

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from engine.config import build
+from engine.contract.config import build
 from plugins.sources.postgresql import PostgreSQL
 from plugins.sources.sqlite import Sqlite
 from strongroom import Context, Source

@@ -15,8 +15,8 @@ from pytestqt.qtbot import QtBot
 from desktop.app import Application
 from desktop.theme import Theme, install
 from desktop.worker import QtExecutor
+from engine.contract.registry import Registry
 from engine.home import Home
-from engine.registry import Registry
 from engine.secrets import SecretStore, VaultSecrets
 from engine.workspace import Workspace
 from tests.desktop.driver import Driver

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import strongroom
-from engine.registry import Origin, Registry
+from engine.contract.registry import Origin, Registry
 from plugins.storage.local import LocalFolder
 from tests.parts.faulty import GATES, faulty_registry
 

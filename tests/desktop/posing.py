@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import strongroom
-from engine.registry import Origin, Registry
+from engine.contract.registry import Origin, Registry
 from plugins.storage.local import LocalFolder
 from tests.desktop.guarded import guarded_registry
 

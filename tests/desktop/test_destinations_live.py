@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from desktop.views.job import JobView
+from engine.contract.registry import Registry
 from engine.events import Status
 from engine.records import Job, JobDestination, JobOptions
-from engine.registry import Registry
 from engine.workspace import Workspace
 from tests.conftest import make_shop
 from tests.desktop.driver import Driver

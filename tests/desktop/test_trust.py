@@ -15,8 +15,8 @@ from desktop.forms.trust import TrustDialog
 from desktop.views.destinations import DestinationsView
 from desktop.views.execution import ExecutionView
 from desktop.widgets import ValueLabel
+from engine.contract.registry import Registry
 from engine.events import Status
-from engine.registry import Registry
 from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 from tests.desktop.guarded import KEY, OTHER_KEY, GuardedFolder, guarded_registry

@@ -13,10 +13,10 @@ import pytest
 import strongroom
 from engine import notify
 from engine.events import Event, NotificationSent, Status
-from engine.integrity import Verification
 from engine.notify import message_of, notify_of, notify_of_broken, notify_of_retention
-from engine.pipeline.recorder import Recorder
+from engine.recorder import Recorder
 from engine.records import Execution, Job, JobNotifier
+from engine.recovery.integrity import Verification
 from engine.store.ids import new_id
 from engine.workspace import Workspace
 from plugins.notifiers.apprise import Apprise

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.backups import Backup
+from engine.archive.backups import Backup
 from engine.events import Status
 from engine.records import Execution, JobNotifier
-from engine.restore import RestoreRequest
+from engine.recovery.restore import RestoreRequest
 from engine.workspace import Workspace
 from plugins.notifiers.apprise import Apprise
 from strongroom import Message

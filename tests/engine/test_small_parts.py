@@ -13,7 +13,7 @@ from pydantic import SecretStr
 import strongroom
 from engine import errors, scratch
 from engine.cancellation import CancelToken
-from engine.config import AdapterConfig, build, describe, field, field_errors, split_secrets
+from engine.contract.config import AdapterConfig, build, describe, field, field_errors, split_secrets
 from engine.errors import Cancelled, ConfigError, StrongroomError
 from engine.event_bus import EventBus
 from engine.events import Event, ExecutionQueued

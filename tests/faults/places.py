@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.archive.sidefiles import PROOF_SUFFIX
 from engine.records import Endpoint
-from engine.sidefiles import PROOF_SUFFIX
 from tests.parts.commands import files
 
 

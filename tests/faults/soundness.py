@@ -11,9 +11,9 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from engine.archive.sidefiles import SUFFIXES
 from engine.events import Status
 from engine.records import Execution
-from engine.sidefiles import SUFFIXES
 from engine.workspace import Workspace
 from tests.faults.places import Older, Place, Places, from_json, lying, older, place_of, to_json
 from tests.parts.commands import PATIENCE, Installation

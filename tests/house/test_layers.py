@@ -223,7 +223,7 @@ def test_a_wrong_direction_is_caught(module: str, text: str) -> None:
         ("plugins.sources.red", "from plugins.sources.shared import helper\nfrom . import shared"),
         ("plugins.sources.red.dump", "from plugins.sources.red.tools import find"),
         ("desktop.views.jobs", "from PySide6 import QtWidgets\nimport engine.store"),
-        ("strongroom.testing", "from engine.adapters import Source"),
+        ("strongroom.testing", "from engine.contract.adapters import Source"),
     ],
 )
 def test_what_the_layers_allow_passes(module: str, text: str) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from engine.cli.main import cli
+from engine.contract.registry import Registry
 from engine.home import Home
-from engine.registry import Registry
 from engine.secrets import open_secrets
 from engine.workspace import Workspace
 

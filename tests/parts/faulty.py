@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 import strongroom
-from engine.registry import Origin, Registry
+from engine.contract.registry import Origin, Registry
 from plugins.sources.sqlite import Sqlite
 from plugins.storage.local import LocalFolder
 

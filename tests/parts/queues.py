@@ -18,8 +18,8 @@ from engine.cancellation import CancelToken
 from engine.clock import Clock, utc_now
 from engine.errors import Cancelled
 from engine.events import Event, Status
-from engine.ownership import Ownership
 from engine.queue import Executor, QueueManager
+from engine.queue.ownership import Ownership
 from engine.store.database import Store
 
 ROOT = Path(__file__).parents[2]

@@ -201,7 +201,7 @@ def test_an_advanced_field_unfolds_when_it_is_wrong(form: FieldForm) -> None:
 
 
 def test_every_built_in_adapter_gets_a_form(qtbot: QtBot) -> None:
-    from engine.registry import Registry
+    from engine.contract.registry import Registry
 
     found = Registry.load().all()
     assert found

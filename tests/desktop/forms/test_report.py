@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop.forms.report import report_facts
-from engine.values import SourceReport, StorageReport
+from engine.contract.values import SourceReport, StorageReport
 
 
 def test_what_else_was_noticed_is_read_as_sentences() -> None:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QPushButton, Q
 
 from desktop.forms import EndpointDialog
 from desktop.forms.inputs import PathInput, SecretInput, expanded
-from engine.config import describe
+from engine.contract.config import describe
 from tests.desktop.driver import Driver
 from tests.desktop.forms.test_dialogs import assert_fits
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from engine.config import AdapterConfig, field
+from engine.contract.config import AdapterConfig, field
+from engine.contract.registry import Registry
 from engine.declarative.document import JobSection, OptionsSection
 from engine.declarative.reference import documented, fields_table, written_anew
-from engine.registry import Registry
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from engine import doctor
+from engine.configuration.keys import Keys
+from engine.contract.registry import Registry
 from engine.doctor import Finding, State
 from engine.home import Home
-from engine.keys import Keys
-from engine.ownership import Ownership
+from engine.queue.ownership import Ownership
 from engine.records import Endpoint, Job, JobDestination
-from engine.registry import Registry
 from engine.secrets import open_secrets
 from engine.store.database import Store
 

@@ -10,9 +10,9 @@ import pyrage
 import pytest
 
 from engine import doctor
+from engine.configuration.keys import Keys
 from engine.doctor import Finding, State
 from engine.home import Home
-from engine.keys import Keys
 from engine.records import Endpoint
 from engine.secrets import SecretStore, open_secrets
 from engine.store.database import Store

@@ -10,7 +10,7 @@ from engine.events import Status
 from engine.pipeline.context import Artifact, DestinationContext, UploadResult
 from engine.pipeline.fanout import Fanout
 from engine.records import Endpoint
-from engine.retention import Retention
+from engine.rules.retention import Retention
 
 
 def place(name: str, priority: int = 0) -> DestinationContext:

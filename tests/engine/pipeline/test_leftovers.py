@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from engine.contract.values import Leftover
 from engine.pipeline import leftovers
 from engine.pipeline.leftovers import Ledger
-from engine.values import Leftover
 from tests.conftest import Bench
 from tests.parts.faulty import Gate
 

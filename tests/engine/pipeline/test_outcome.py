@@ -15,7 +15,7 @@ from engine.events import Status
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext, UploadResult
 from engine.pipeline.outcome import copy_results, destination_results, settle_status
 from engine.records import Endpoint
-from engine.retention import Retention
+from engine.rules.retention import Retention
 
 S, F, C, NEVER = Status.SUCCESS, Status.FAILED, Status.CANCELLED, None
 """How a copy may end; `NEVER`, for a whole database: its dump failed, and no destination got anything."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import documents
+from engine.configuration.keys import Keys
 from engine.events import Event, ExecutionFinished, LogLevel, Stage, Status
-from engine.keys import Keys
 from engine.records import JobOptions
 from engine.workspace import Workspace
 from tests.conftest import Bench, make_shop, rows_of

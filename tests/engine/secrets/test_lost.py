@@ -8,11 +8,11 @@ import pyrage
 import pytest
 
 from engine.cancellation import CancelToken
+from engine.contract.registry import Registry
 from engine.errors import KeyringLocked, SecretMissing
 from engine.events import LogLevel, Status
 from engine.home import Home
 from engine.records import Execution
-from engine.registry import Registry
 from engine.secrets import RememberedSecrets, VaultSecrets
 from engine.signing import Verdict
 from engine.workspace import Workspace

@@ -239,7 +239,8 @@ def test_opening_the_newest_schema_does_not_import_alembic(path: Path) -> None:
 
 def test_the_engine_itself_does_not_import_the_store() -> None:
     script = (
-        "import sys, engine.queue, engine.ownership, engine.scheduler; print('sqlalchemy' in sys.modules)"
+        "import sys, engine.queue, engine.queue.ownership, engine.scheduler\n"
+        "print('sqlalchemy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.contract.readers import CHUNK
 from engine.errors import StreamError
-from engine.readers import CHUNK
 from engine.streams.compression import compressor, parse_compression
 from engine.streams.decompression import decompressor
 from tests.engine.streams.samples import mixed, pieces

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import strongroom
-from engine.config import build, describe, secret_fields
+from engine.contract.config import build, describe, secret_fields
 from engine.errors import ConfigError
 from plugins.notifiers.apprise import Apprise, NotDelivered
 from strongroom.testing.readers import context

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import FieldSpec, describe
+from engine.contract.config import FieldSpec, describe
 from plugins.sources.postgresql import PostgreSQL
 from plugins.sources.sqlite import Sqlite
 from strongroom import Source

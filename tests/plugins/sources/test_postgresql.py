@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from engine.config import build, split_secrets
+from engine.contract.config import build, split_secrets
 from engine.hosts.local import LocalHost
 from plugins.sources.postgresql import PostgreSQL
 from strongroom import Context, LogLevel, Process

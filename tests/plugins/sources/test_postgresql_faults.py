@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import strongroom
-from engine.config import build
+from engine.contract.config import build
 from plugins.sources.postgresql import PostgreSQL
 from strongroom.testing import Surroundings
 from strongroom.testing.laboratory import dumped

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from engine.config import build, split_secrets
+from engine.contract.config import build, split_secrets
 from engine.errors import ConfigError
 from plugins.storage import durable, mounts, names
 from plugins.storage.local import LocalFolder

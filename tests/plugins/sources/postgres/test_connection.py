@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from engine.config import build, field_errors, split_secrets
+from engine.contract.config import build, field_errors, split_secrets
 from engine.errors import ConfigError
 from plugins.sources.postgres.connection import Connection, conninfo, fit, identifier, literal, values_of_url
 from plugins.sources.postgresql import PostgreSQL

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine.config import describe, field_errors, secret_fields, split_secrets
+from engine.contract.config import describe, field_errors, secret_fields, split_secrets
 from plugins.storage.aws.settings import Settings
 
 KEYS = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "very/secret+indeed="}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.config import describe
+from engine.contract.config import describe
 from plugins.storage.sftp import SftpServer
 from plugins.storage.sftp_server import reading, session, writing
 from tests.plugins.sources.test_documentation import row

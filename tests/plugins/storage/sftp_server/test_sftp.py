@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import strongroom
-from engine.config import describe, field_errors, secret_fields
+from engine.contract.config import describe, field_errors, secret_fields
 from plugins.storage.sftp import SftpServer
 from strongroom.testing.readers import context
 from tests.parts.sshd import PASSWORD, SshServer, running

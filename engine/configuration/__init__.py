@@ -1,0 +1,1 @@
+"""What people configure: saved with its secrets split away, opened, tested."""

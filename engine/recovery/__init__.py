@@ -1,0 +1,1 @@
+"""The way back: a backup fetched and proven, restored, drilled, verified."""

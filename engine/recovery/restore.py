@@ -1,0 +1,290 @@
+"""Restore: a proven backup into the same or another database.
+
+What is there stays until what replaces it has been built beside it and compared. A restore that fails
+says in which state it leaves the target, and removes what it built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.cancellation import CancelToken
+from engine.contract.adapters import Source
+from engine.contract.values import TargetState
+from engine.errors import (
+    BUG,
+    Cancelled,
+    IntegrityError,
+    SourceError,
+    StrongroomError,
+    TargetNotEmpty,
+    UsageError,
+)
+from engine.events import LogLevel, LogType, Stage
+from engine.recovery import unfinished
+from engine.recovery.comparing import Comparison, Equality, compare
+from engine.recovery.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever
+from engine.units import size_text
+
+if TYPE_CHECKING:
+    from engine.recorder import Recorder
+    from engine.records import Endpoint
+    from engine.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """What to restore and where to.
+
+    `as_name` None means the name that the source itself gives a backup of that database. What exists
+    and is not empty is replaced only with `overwrite`; a backup whose writer is not proven is taken
+    only with `unproven`.
+    """
+
+    backup_id: str
+    to_source: str
+    as_name: str | None = None
+    overwrite: bool = False
+    unproven: bool = False
+
+    def to_labels(self) -> dict[str, Any]:
+        """As JSON values, for an execution's labels."""
+        return asdict(self)
+
+    @classmethod
+    def from_labels(cls, labels: Mapping[str, Any]) -> RestoreRequest:
+        """The inverse of `to_labels`; what else the labels hold is left alone."""
+        return cls(**{name: labels[name] for name in cls.__dataclass_fields__ if name in labels})
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restore that succeeded. `kept` is the name under which the old database still is, if it is."""
+
+    target: str
+    database: str
+    comparison: Comparison
+    kept: str | None = None
+
+
+def perform_restore(
+    services: Services, request: RestoreRequest, recorder: Recorder, cancel: CancelToken, *, owner: str
+) -> Restored:
+    """Restore a backup; `owner` is the execution's ID. Raises; each message ends with the target's state."""
+    return _Restore(services, request, recorder, cancel, owner).run()
+
+
+class _Restore:
+    def __init__(
+        self,
+        services: Services,
+        request: RestoreRequest,
+        recorder: Recorder,
+        cancel: CancelToken,
+        owner: str,
+    ) -> None:
+        self._services = services
+        self._request = request
+        self._recorder = recorder
+        self._cancel = cancel
+        self._owner = owner
+        self._state: Callable[[], str] = lambda: "The target was not touched."
+
+    def run(self) -> Restored:
+        try:
+            return self._run()
+        except Cancelled as cancelled:
+            raise Cancelled(f"{cancelled}. {self._state()}") from cancelled
+        except StrongroomError as error:
+            error.message = f"{error.message} {self._state()}"
+            raise
+        except Exception as error:
+            raise StrongroomError(f"{type(error).__name__}: {error}. {self._state()}", remedy=BUG) from error
+
+    def _run(self) -> Restored:
+        services, request, recorder = self._services, self._request, self._recorder
+        with ExitStack() as stack:
+            with recorder.stage(Stage.INITIALIZE):
+                backup = services.catalogue.get(request.backup_id)
+                endpoint = services.endpoints.get("source", request.to_source)
+                recorder.hide(*services.endpoints.secrets(endpoint))
+                source = stack.enter_context(self._open(endpoint, self._cancel))
+                _same_family(source, backup.sidecar.engine, endpoint)
+                database = request.as_name or source.restored_name(backup.sidecar.database)
+                found = source.target_state(database)
+                self._may_fill(endpoint, database, found)
+            retriever = Retriever(services.home, services.catalogue, services.endpoints, services.keys)
+            total = backup.sidecar.size + backup.sidecar.dump_size
+            with recorder.stage(Stage.FETCH):
+                fetched = stack.enter_context(
+                    retriever.fetched(
+                        backup,
+                        cancel=self._cancel,
+                        owner=self._owner,
+                        accepted=PROVEN_OR_NOT if request.unproven else PROVEN,
+                        on_bytes=lambda done, _: recorder.progress(0, done, stage=Stage.FETCH, total=total),
+                    )
+                )
+            self._say_proven(fetched)
+            return self._fill(source, endpoint, database, found, fetched)
+
+    def _say_proven(self, fetched: Fetched) -> None:
+        checksum = f"SHA-256 {fetched.sidecar.checksum}"
+        if fetched.verdict.proves:
+            words = f"{fetched.backup.artifact} is whole, and signed by an installation that is trusted here."
+            self._recorder.log(words, LogLevel.SUCCESS, LogType.SECURITY, checksum)
+        else:
+            words = (
+                f"{fetched.backup.artifact} is UNPROVEN: its sidecar {fetched.verdict.words}. It is restored "
+                "because that was asked for explicitly."
+            )
+            self._recorder.log(words, LogLevel.WARNING, LogType.SECURITY, checksum)
+
+    def _may_fill(self, endpoint: Endpoint, database: str, found: TargetState) -> None:
+        if found is TargetState.FILLED and not self._request.overwrite:
+            raise TargetNotEmpty(
+                f"{database} at {endpoint.name} is there and not empty.",
+                remedy="Restore under another name (--as NAME), or replace it (--overwrite).",
+            )
+
+    # -- filling the target ---------------------------------------------------------------------------
+
+    def _fill(
+        self, source: Source, endpoint: Endpoint, database: str, found: TargetState, fetched: Fetched
+    ) -> Restored:
+        # An empty database is filled as it is: its owner may lack the right to make another one.
+        if source.can_replace and found is not TargetState.EMPTY:
+            return self._beside(source, endpoint, database, found, fetched)
+        if found is TargetState.FILLED:
+            with self._recorder.stage(Stage.VERIFY, "decoding once before the old database goes"):
+                for _ in fetched.plain():
+                    pass
+            source.drop(database)
+        self._state = lambda: self._state_of(endpoint, database, found)
+        with self._recorder.stage(Stage.RESTORE, database):
+            try:
+                self._feed(source, database, fetched)
+            except TargetNotEmpty:
+                # Somebody filled it since we looked: it is theirs, and nothing of ours is in it.
+                self._state = lambda: "The target was not touched."
+                raise
+        comparison = self._compare(source, database, fetched)
+        return Restored(endpoint.name, database, comparison)
+
+    def _beside(
+        self, source: Source, endpoint: Endpoint, database: str, found: TargetState, fetched: Fetched
+    ) -> Restored:
+        """Build under a name of our own, compare, and only then give it the name that was asked for."""
+        beside = source.beside_name(database, f"restore_{self._owner[:8]}")
+        if source.target_state(beside) is not TargetState.MISSING:
+            raise SourceError(f"{beside} is there already, where the restore is to be built.")
+        untouched = (
+            f"{database} was not touched" if found is TargetState.FILLED else f"{database} was not made"
+        )
+        self._state = lambda: f"{untouched}. {self._drop(endpoint, beside)}"
+        unfinished.remember(self._services, self._owner, endpoint, beside)
+        self._recorder.log(f"Building {beside} at {endpoint.name}.", type=LogType.COMMAND)
+        with self._recorder.stage(Stage.RESTORE, beside):
+            self._feed(source, beside, fetched)
+        comparison = self._compare(source, beside, fetched)
+        self._cancel.raise_if_cancelled()
+        kept = source.replace(beside, database)
+        self._state = lambda: f"{database} holds the restored backup."
+        if kept is None:
+            return Restored(endpoint.name, database, comparison)
+        return Restored(endpoint.name, database, comparison, self._let_go(endpoint, kept, comparison))
+
+    def _let_go(self, endpoint: Endpoint, kept: str, comparison: Comparison) -> str | None:
+        """Drop the old database if the new one is proven; else say where it is."""
+        if comparison.result is not Equality.EQUAL:
+            self._recorder.log(
+                f"The old database is kept as {kept}: what was restored could not be compared.",
+                LogLevel.WARNING,
+                details="Drop it when you have looked at the new one.",
+            )
+            return kept
+        try:
+            self._clean(endpoint, kept)
+        except StrongroomError as error:
+            self._recorder.log(
+                f"The old database is still there as {kept}: {error.message}", LogLevel.WARNING
+            )
+            return kept
+        return None
+
+    def _feed(self, source: Source, database: str, fetched: Fetched) -> None:
+        sidecar, recorder = fetched.sidecar, self._recorder
+        total = sidecar.size + sidecar.dump_size
+
+        def counted(plain: Iterable[bytes]) -> Generator[bytes, None, None]:
+            fed = 0
+            for chunk in plain:
+                self._cancel.raise_if_cancelled()
+                yield chunk
+                fed += len(chunk)
+                recorder.progress(fed, sidecar.size + fed, stage=Stage.RESTORE, total=total)
+
+        with closing(fetched.plain()) as plain, closing(counted(plain)) as chunks:
+            source.restore(database, chunks)
+            # The tool may have stopped reading at its own end mark; the stream's own end counts as well.
+            for _ in chunks:
+                pass
+        recorder.progress(sidecar.dump_size, total, stage=Stage.RESTORE, total=total, final=True)
+        recorder.log(f"{size_text(sidecar.dump_size)} restored into {database}.", type=LogType.COMMAND)
+
+    def _compare(self, source: Source, database: str, fetched: Fetched) -> Comparison:
+        with self._recorder.stage(Stage.VERIFY, database):
+            comparison = compare(fetched.sidecar, lambda: fetched.identities, source, database)
+        if comparison.result is Equality.DIFFERENT:
+            raise IntegrityError(
+                f"{database} was restored, but: {comparison.words}",
+                remedy="Use another backup, and verify this one.",
+            )
+        level = LogLevel.SUCCESS if comparison.result is Equality.EQUAL else LogLevel.WARNING
+        self._recorder.log(f"{database}: {comparison.words}", level)
+        return comparison
+
+    # -- after a failure ------------------------------------------------------------------------------
+
+    def _open(self, endpoint: Endpoint, cancel: CancelToken) -> AbstractContextManager[Source]:
+        return self._services.endpoints.open_source(
+            endpoint, cancel=cancel, log=self._recorder.logger(Stage.RESTORE), owner=self._owner
+        )
+
+    def _clean(self, endpoint: Endpoint, database: str) -> None:
+        # With a token of its own: a cancelled run's would end the very tool that cleans up.
+        with self._open(endpoint, CancelToken()) as source:
+            source.drop(database)
+
+    def _drop(self, endpoint: Endpoint, beside: str) -> str:
+        try:
+            self._clean(endpoint, beside)
+        except Exception as error:  # said, and no more: it must not hide what went wrong before
+            return f"What had been built as {beside} is still there ({error}): drop it yourself."
+        return f"What had been built beside it ({beside}) was removed."
+
+    def _state_of(self, endpoint: Endpoint, database: str, before: TargetState) -> str:
+        """Look at a target that was filled directly, and say how it is."""
+        try:
+            with self._open(endpoint, CancelToken()) as source:
+                if before is not TargetState.EMPTY:
+                    source.drop(database)  # the engine made it anew in this restore
+                now = source.target_state(database)
+        except Exception as error:
+            return f"In which state {database} is now could not be seen: {error}."
+        if before is TargetState.FILLED:
+            return f"The old {database} is gone, as was asked for, and nothing is in its place."
+        if now is before:
+            return f"{database} is {now}, as before."
+        return f"{database}, empty before, holds what was restored so far: empty it before you use it."
+
+
+def _same_family(source: Source, engine: str, endpoint: Endpoint) -> None:
+    if source.engine != engine:
+        raise UsageError(
+            f"This is a backup of {engine}, and {endpoint.name} is a source of {source.engine}.",
+            remedy=f"Choose a source of {engine}.",
+        )

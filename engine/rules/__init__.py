@@ -1,0 +1,1 @@
+"""Pure rules: they take values and a moment, and return values."""
