@@ -20,7 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -352,13 +352,19 @@ def postgres() -> Iterator[Server]:
         yield server
 
 
-def tools_folder(folder: Path, binaries: Path, scripts: Mapping[str, str] | None = None) -> Path:
+def tools_folder(
+    folder: Path,
+    binaries: Path,
+    scripts: Mapping[str, str] | None = None,
+    *,
+    tools: Sequence[str] = ("psql", "pg_dump", "pg_restore"),
+) -> Path:
     """A folder of client tools: links to those in `binaries`, some replaced by `sh` scripts.
 
     In a script, `@REAL@` stands for the path of the tool that it takes the place of.
     """
     folder.mkdir(parents=True)
-    for tool in ("psql", "pg_dump", "pg_restore"):
+    for tool in tools:
         script = (scripts or {}).get(tool)
         if script is None:
             (folder / tool).symlink_to(binaries / tool)

@@ -24,12 +24,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.parts.certificates import certificate
 from tests.parts.disks import lacking
 
 ACCESS_KEY = "STRONGROOMTESTKEY"
@@ -75,7 +75,7 @@ class S3Server:
         self.folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))
         self.data = data if data is not None else self.folder / "data"
         self.data.mkdir(exist_ok=True)
-        self.ca = _certificate(self.folder) if tls else None
+        self.ca = certificate(self.folder) if tls else None
         self._roles = roles
         self._prefix = list(prefix)
         self._master, self._volume, self._filer, self.port = _free_ports(4)
@@ -334,45 +334,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _certificate(folder: Path) -> Path:
-    """Make a certificate authority and a certificate of 127.0.0.1; return the authority's file."""
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    def make(name: str, issuer: x509.Name | None, signer: Any, key: Any) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer or subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=7))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        )
-        if issuer is not None:
-            names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(signer, hashes.SHA256())
-
-    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = make("Strongroom's tests", None, root, root)
-    certificate = make("127.0.0.1", authority.subject, root, own)
-    encoding = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(authority.public_bytes(encoding))
-    (folder / "server.crt").write_bytes(certificate.public_bytes(encoding))
-    (folder / "server.key").write_bytes(
-        own.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "ca.crt"
 
 
 @pytest.fixture(scope="session")

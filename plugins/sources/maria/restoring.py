@@ -1,0 +1,124 @@
+"""Restore a dump through the command-line client, into a database that is made for it or is empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+
+from plugins.sources.maria import catalogue
+from plugins.sources.maria.catalogue import DatabaseOptions
+from plugins.sources.maria.client import Client
+from plugins.sources.maria.connection import identifier
+from plugins.sources.maria.dumping import OPTIONS, is_ended
+from plugins.sources.maria.failures import REFUSED, failure
+from strongroom import Cancelled, Context, DumpIncomplete, SourceError
+
+_ENOUGH = 4096
+_TAIL = 4096
+_HEAD = re.compile(rb"(/\*M?!999999\\- enable the sandbox mode \*/ ?\n)?-- (MariaDB|MySQL) dump ")
+_CREATED = re.compile(rb"CHARACTER SET (\w+) COLLATE (\w+)\n")
+_COMMENT = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ ?\n")
+_ARGUMENTS = (
+    *("--batch", "--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
+    "--skip-auto-rehash",
+)
+"""In binary mode the client takes no commands of its own from a dump, a shell's least of all."""
+
+
+class Restorer:
+    """Restores through one server. Raises `SourceError`s, and `Cancelled`."""
+
+    def __init__(self, context: Context, client: Client) -> None:
+        self._context = context
+        self._client = client
+
+    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
+        """Restore into a missing or empty database; on any error it is missing or empty again."""
+        recorded, whole = _peek(chunks)
+        there = catalogue.options_of(self._client, database)
+        if there is None:
+            self._create(database, recorded)
+        try:
+            self._fill(database, whole)
+        except BaseException:
+            self._undo(database, there)
+            raise
+
+    def _create(self, database: str, made: DatabaseOptions | None) -> None:
+        plain = f"CREATE DATABASE {identifier(database)}"
+        if made is None:
+            self._client.ask(f"{plain} CHARACTER SET utf8mb4;")
+            return
+        try:
+            self._client.ask(f"{plain} CHARACTER SET {made.charset} COLLATE {made.collation};")
+        except SourceError as error:
+            # 1273, 1115: a collation or character set that this server has not, as from MySQL to MariaDB.
+            if not re.search(r"\b(1273|1115|1253)\b", error.message):
+                raise
+            self._client.ask(f"{plain} CHARACTER SET utf8mb4;")
+
+    def _fill(self, database: str, chunks: Iterable[bytes]) -> None:
+        client = self._client
+        with client.options(client.tool) as options:
+            argv = [client.tool.path, options, *_ARGUMENTS, f"--database={database}"]
+            process = self._context.host.run(argv, stdin=True)
+            with process:
+                gone = False
+                tail = b""
+                for chunk in chunks:  # to the end, even when the client wants no more: the end is what proves
+                    self._context.cancel.raise_if_cancelled()
+                    tail = (tail + chunk)[-_TAIL:]
+                    if not gone:
+                        try:
+                            process.write(chunk)
+                        except BrokenPipeError:
+                            gone = True
+                            if process.wait() != 0:
+                                break
+                if not gone and not is_ended(tail):
+                    raise DumpIncomplete(
+                        "The dump lacks its end mark: it is not whole.", remedy="Restore another backup."
+                    )
+                process.close_stdin()
+                status = process.wait()
+                self._context.cancel.raise_if_cancelled()
+                if status != 0:
+                    said = process.stderr()
+                    raise failure(client.tool.name, status, said, client.connection, database, remedy=REFUSED)
+
+    def _undo(self, database: str, there: DatabaseOptions | None) -> None:
+        # The error that is under way says what happened. A cancelled host starts nothing any more: then
+        # whoever asked for the restore drops what is left.
+        with suppress(SourceError, Cancelled):
+            drop(self._client, database)
+            if there is not None:
+                self._create(database, there)
+
+
+def drop(client: Client, database: str) -> None:
+    """Drop a database. A missing one is fine."""
+    client.ask(f"DROP DATABASE IF EXISTS {identifier(database)};", timeout=600)
+
+
+def _peek(chunks: Iterable[bytes]) -> tuple[DatabaseOptions | None, Iterator[bytes]]:
+    """Read a dump's beginning; return how its database was made, and what the client is to get."""
+    rest = iter(chunks)
+    head = b""
+    for chunk in rest:
+        head += chunk
+        if len(head) >= _ENOUGH:
+            break
+    made = None
+    if head.startswith(OPTIONS):
+        if match := _CREATED.match(head, len(OPTIONS)):
+            made = DatabaseOptions(match[1].decode(), match[2].decode())
+        head = head.partition(b"\n")[2]
+    if not _HEAD.match(head):
+        raise DumpIncomplete(
+            "What came is not a dump of mariadb-dump or mysqldump.",
+            remedy="Restore another backup, or one that such a source made.",
+        )
+    # A comment that only newer clients of MariaDB understand; binary mode forbids more than it does.
+    return made, chain([_COMMENT.sub(b"", head, count=1)], rest)

@@ -1,0 +1,415 @@
+"""MariaDB for real: what a database is made of, rights, the tools' ways to fail, and swapping."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import strongroom
+from engine.contract.config import build
+from plugins.sources.maria import catalogue, swapping
+from plugins.sources.mariadb import MariaDB
+from plugins.sources.mysql import MySQL
+from strongroom import TargetState
+from strongroom.testing.laboratory import Surroundings, dumped
+from tests.parts.certificates import certificate
+from tests.parts.mariadb import PASSWORD, Server, mariadb, quoted, running  # noqa: F401 - a fixture
+from tests.parts.postgres import tools_folder
+
+# One of everything that a database of an application may hold.
+EVERYTHING = r"""
+CREATE TABLE parents (id int PRIMARY KEY AUTO_INCREMENT, name varchar(80) UNIQUE);
+CREATE TABLE children (
+  id bigint PRIMARY KEY, parent int, CONSTRAINT fk FOREIGN KEY (parent) REFERENCES parents (id),
+  data longblob, bits bit(9), money decimal(30, 10), at datetime(6), doc json,
+  emoji text CHARACTER SET utf8mb4, old text CHARACTER SET latin1,
+  twice bigint AS (id * 2) STORED, KEY (at), FULLTEXT KEY words (emoji)
+) COMMENT 'it''s; a "comment"';
+INSERT INTO parents VALUES (1, 'eins'), (5, 'fünf');
+INSERT INTO children (id, parent, data, bits, money, at, doc, emoji, old) VALUES
+  (1, 1, 0x000A0D1A275C22FF, b'101010101', 12345678901234567890.0123456789, '2026-11-24 01:02:03.456789',
+   '{"a": [1, "x\\ny"]}', 'line\nfeed \\ \' " 漢 😀', 'Zürich'),
+  (2, 5, NULL, NULL, -1, NULL, NULL, '', NULL);
+CREATE TABLE old_fashioned (i int) ENGINE=MyISAM;
+INSERT INTO old_fashioned VALUES (1), (2), (3);
+CREATE TABLE versions (i int) WITH SYSTEM VERSIONING;
+INSERT INTO versions VALUES (1); UPDATE versions SET i = 2;
+CREATE TABLE halves (i int, d date) PARTITION BY RANGE (i)
+  (PARTITION low VALUES LESS THAN (10), PARTITION high VALUES LESS THAN MAXVALUE);
+INSERT INTO halves VALUES (1, '2026-01-01'), (100, '2026-01-02');
+CREATE SEQUENCE numbers START WITH 7; SELECT NEXTVAL(numbers);
+CREATE VIEW seen AS
+  SELECT p.name, c.emoji, add_one(c.id) AS more FROM parents p JOIN children c ON c.parent = p.id;
+"""
+CODE = r"""
+DELIMITER ;;
+CREATE FUNCTION add_one(n bigint) RETURNS bigint DETERMINISTIC
+BEGIN
+  -- INSERT INTO `parents` VALUES
+  RETURN n + 1;
+END;;
+CREATE PROCEDURE clear() BEGIN DELETE FROM children; END;;
+CREATE TRIGGER stamped BEFORE INSERT ON parents FOR EACH ROW SET NEW.name = CONCAT(NEW.name, '!');;
+CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DISABLE DO CALL clear();;
+DELIMITER ;
+"""
+
+
+@pytest.fixture
+def server(mariadb: Server) -> Iterator[Server]:  # noqa: F811
+    before = set(mariadb.databases())
+    yield mariadb
+    for name in set(mariadb.databases()) - before:
+        mariadb.sql(f"DROP DATABASE {quoted(name)}")
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    return Surroundings(tmp_path)
+
+
+@pytest.fixture
+def source(server: Server, around: Surroundings) -> Callable[..., MariaDB]:
+    def opened(adapter: type[Any] = MariaDB, **values: object) -> Any:
+        return adapter(build(adapter.Config, server.values(**values)), around.context)
+
+    return opened
+
+
+def everything(server: Server, name: str = "shop") -> str:
+    server.sql(f"CREATE DATABASE {quoted(name)} CHARACTER SET latin1 COLLATE latin1_german1_ci")
+    # The trigger comes last: it would change the rows on their way in.
+    first, trigger, rest = CODE.partition("CREATE TRIGGER")
+    function = first + "DELIMITER ;\n"
+    server.sql(function, name)
+    server.sql(EVERYTHING, name)
+    server.sql(f"DELIMITER ;;\n{trigger}{rest}", name)
+    return name
+
+
+def whole(server: Server, database: str) -> list[str]:
+    """All of a database as the dump tool writes it, without what differs by nature."""
+    argv = [
+        str(server.binaries / "mariadb-dump"),
+        "--no-defaults",
+        f"--socket={server.socket}",
+        "--user=root",
+        "--skip-comments",
+        "--routines",
+        "--events",
+        "--triggers",
+        "--hex-blob",
+        "--default-character-set=utf8mb4",
+        database,
+    ]
+    text = subprocess.run(argv, check=True, capture_output=True).stdout.decode("utf-8")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def made_with(server: Server, database: str) -> list[str]:
+    columns = "SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME"
+    rows = server.sql(f"SELECT {columns} FROM information_schema.SCHEMATA")  # noqa: S608
+    return next(row[1:] for row in rows if row[0] == database)
+
+
+# ----------------------------------------------------------------------------------- what is in it
+
+
+@pytest.mark.parametrize("adapter", [MariaDB, MySQL])
+def test_all_of_a_database_comes_back(server: Server, source: Callable[..., Any], adapter: type[Any]) -> None:
+    name = everything(server)
+    here = source(adapter)
+    chunks, counted = dumped(here, name)
+    assert counted.tables == {"parents": 2, "children": 2, "old_fashioned": 3, "versions": 1, "halves": 2}
+    here.restore("copy", chunks)
+    assert whole(server, "copy") == whole(server, name)
+    assert made_with(server, "copy") == made_with(server, name) == ["latin1", "latin1_german1_ci"]
+    assert counted.differences(here.fingerprint("copy")) == []
+
+
+def test_a_dump_is_for_the_client_alone_to_read(server: Server, source: Callable[..., MariaDB]) -> None:
+    """By hand, as docs/sources.md says it."""
+    name = everything(server)
+    text = b"".join(dumped(source(), name)[0])
+    server.sql("CREATE DATABASE byhand CHARACTER SET latin1 COLLATE latin1_german1_ci")
+    argv = [str(server.binaries / "mariadb"), "--no-defaults", f"--socket={server.socket}", "--user=root"]
+    subprocess.run([*argv, "--binary-mode", "--database=byhand"], input=text, check=True, capture_output=True)
+    assert whole(server, "byhand") == whole(server, name)
+
+
+def test_tables_are_left_out_by_name(server: Server, source: Callable[..., MariaDB]) -> None:
+    server.sql("CREATE DATABASE shop; USE shop; CREATE TABLE keep (i int); CREATE TABLE sessions (i int);")
+    here = source(exclude_tables=["sessions", "not there"])
+    chunks, counted = dumped(here, "shop")
+    assert dict(counted.tables) == {"keep": 0}
+    here.restore("copy", chunks)
+    assert [name for (name,) in server.sql("SHOW TABLES FROM copy")] == ["keep"]
+
+
+def test_every_database_but_the_servers_own_is_found(server: Server, source: Callable[..., MariaDB]) -> None:
+    server.sql("CREATE DATABASE shop; CREATE DATABASE `Zoo`; CREATE DATABASE blog")
+    assert source().databases() == ["Zoo", "blog", "shop"]
+    assert source(databases=["shop", "Zoo"]).databases() == ["Zoo", "shop"]
+    with pytest.raises(strongroom.DatabaseMissing, match="'SHOP'"):
+        source(databases=["SHOP"]).databases()
+
+
+# ------------------------------------------------------------------------------------------ rights
+
+
+def limited(server: Server, source: Callable[..., Any], *grants: str, **values: object) -> Any:
+    server.make_user("limited", "pass word", "USAGE ON *.*")
+    for grant in grants:
+        server.sql(f"GRANT {grant} TO 'limited'@'%'")
+    return source(user="limited", password="pass word", **values)
+
+
+@pytest.mark.parametrize(
+    ("grants", "missing"),
+    [
+        (["SELECT, SHOW VIEW, TRIGGER ON shop.*"], "EVENT"),
+        (["SELECT, SHOW VIEW, EVENT ON shop.*"], "TRIGGER"),
+        (["SELECT ON shop.*", "EVENT, TRIGGER ON *.*"], "SHOW VIEW"),
+        (["SELECT, SHOW VIEW, TRIGGER, EVENT ON shop.*"], "EXECUTE"),
+        (["ALL ON `sh\\_p`.*"], "'shop'"),
+    ],
+)
+def test_a_check_names_the_right_that_is_missing(
+    server: Server, source: Callable[..., Any], grants: list[str], missing: str
+) -> None:
+    everything(server)
+    with pytest.raises(strongroom.StrongroomError) as caught:
+        limited(server, source, *grants, databases=["shop"]).check()
+    assert missing in f"{caught.value.message} {caught.value.remedy}"
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [
+        ["SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON *.*"],
+        ["ALL ON `sh%`.*", "SELECT ON mysql.*"],
+        ["ALL ON `sh_p`.*", "SELECT ON mysql.*"],
+    ],
+)
+def test_what_a_check_passes_is_dumped_whole(
+    server: Server, source: Callable[..., Any], grants: list[str]
+) -> None:
+    name = everything(server)
+    here = limited(server, source, *grants)
+    report = here.check()
+    assert report.databases == (name,)
+    assert any("old_fashioned" in note for note in report.notes)
+    chunks, _ = dumped(here, name)
+    source().restore("copy", chunks)
+    assert whole(server, "copy") == whole(server, name)
+
+
+def test_the_right_source_is_named_for_the_other_kind_of_server(source: Callable[..., Any]) -> None:
+    assert any("mariadb" in note for note in source(MySQL).check().notes)
+    assert not any("mysql" in note for note in source(MariaDB).check().notes)
+
+
+# ------------------------------------------------------------------------------------ how to log in
+
+
+def test_the_users_own_file_is_asked_for_a_password(
+    server: Server, source: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sql("CREATE DATABASE shop")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    secret = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+    (tmp_path / ".my.cnf").write_text(f'[client]\nuser=somebody else\nport=1\npassword="{secret}"\n')
+    assert source(password=None).databases() == ["shop"]
+    (tmp_path / ".my.cnf").unlink()
+    with pytest.raises(strongroom.ConnectionFailed, match="password"):
+        source(password=None).databases()
+
+
+def test_a_socket_will_do(server: Server, source: Callable[..., Any]) -> None:
+    server.sql("CREATE DATABASE shop")
+    assert source(host=str(server.socket), user="root", password=None).databases() == ["shop"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"port": 1}, "No server answers"),
+        ({"host": "no-such-host.invalid"}, "no host named|No server answers"),
+        ({"ssl_mode": "require"}, "TLS"),
+        ({"ssl_mode": "verify-full"}, "TLS"),
+    ],
+)
+def test_a_server_that_is_not_reached(
+    source: Callable[..., Any], values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(strongroom.ConnectionFailed, match=words) as caught:
+        source(**values).check()
+    assert caught.value.remedy
+
+
+@pytest.fixture(scope="module")
+def with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server with a certificate, and the folder of the authority that signed it."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = certificate(folder)
+    files = {"ca": authority, "cert": folder / "server.crt", "key": folder / "server.key"}
+    for server in running(*(f"--ssl-{name}={path}" for name, path in files.items())):
+        server.sql("CREATE DATABASE shop")
+        yield server, folder
+
+
+@pytest.mark.parametrize("mode", ["prefer", "require", "verify-ca", "verify-full"])
+def test_tls_is_used_and_the_server_known_by_its_authority(
+    with_tls: tuple[Server, Path], around: Surroundings, mode: str
+) -> None:
+    server, folder = with_tls
+    values = server.values(ssl_mode=mode, ssl_ca=str(folder / "ca.crt"))
+    source = MariaDB(build(MariaDB.Config, values), around.context)
+    assert source.check().databases == ("shop",)
+    assert catalogue.cipher(source._client)
+
+
+def test_a_server_of_another_authority_is_not_spoken_to(
+    with_tls: tuple[Server, Path], around: Surroundings, tmp_path: Path
+) -> None:
+    server, _ = with_tls
+    values = server.values(ssl_mode="verify-full", ssl_ca=str(certificate(tmp_path)))
+    with pytest.raises(strongroom.ConnectionFailed, match="TLS") as caught:
+        MariaDB(build(MariaDB.Config, values), around.context).check()
+    assert caught.value.remedy
+
+
+# --------------------------------------------------------------------------------- what must not pass
+
+
+def stand_in(server: Server, folder: Path, script: str) -> str:
+    version = 'case "$2" in --version) exec "@REAL@" "$@";; esac\n'
+    names = ("mariadb", "mysql", "mariadb-dump", "mysqldump")
+    return str(
+        tools_folder(folder / "tools", server.binaries, {"mariadb-dump": version + script}, tools=names)
+    )
+
+
+def test_a_dump_without_its_end_mark_is_none(
+    server: Server, source: Callable[..., Any], tmp_path: Path
+) -> None:
+    everything(server)
+    tools = stand_in(server, tmp_path, '"@REAL@" "$@" | sed "/^-- Dump completed/d"')
+    with pytest.raises(strongroom.DumpIncomplete, match="end mark"):
+        dumped(source(tools=tools), "shop")
+
+
+def test_a_table_that_changes_during_the_dump_fails_it(
+    server: Server, source: Callable[..., Any], tmp_path: Path
+) -> None:
+    everything(server)
+    tools = stand_in(
+        server, tmp_path, 'echo "mysqldump: Error 1412: Table definition has changed" >&2; exit 3'
+    )
+    with pytest.raises(strongroom.DumpIncomplete, match="changed a table"):
+        dumped(source(tools=tools), "shop")
+
+
+def test_a_dump_runs_no_command_of_the_clients(
+    server: Server, source: Callable[..., Any], tmp_path: Path
+) -> None:
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (i int)")
+    here = source()
+    text = b"".join(dumped(here, "shop")[0])
+    owned = tmp_path / "owned"
+    for command in (f"\\! touch {owned}", f"system touch {owned}", f"source {owned}", f"tee {owned}"):
+        bad = text.replace(b"CREATE TABLE `t`", f"{command}\nCREATE TABLE `t`".encode())
+        with pytest.raises(strongroom.SourceError):
+            here.restore("copy", [bad])
+        assert not owned.exists()
+        assert here.target_state("copy") is TargetState.MISSING
+
+
+def test_a_password_is_in_no_argument(server: Server, source: Callable[..., Any], tmp_path: Path) -> None:
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (i int)")
+    seen = tmp_path / "seen"
+    tools = stand_in(
+        server, tmp_path, f'tr "\\0" " " </proc/$$/cmdline >>{seen}; env >>{seen}; exec "@REAL@" "$@"'
+    )
+    with source(tools=tools).dump("shop") as dump:
+        assert b"".join(dump)
+        assert PASSWORD not in dump.details
+    assert "mariadb-dump" in seen.read_text() and PASSWORD not in seen.read_text()
+    assert not [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and PASSWORD in path.read_text("utf-8", "replace")
+    ]
+
+
+# ---------------------------------------------------------------------------------------- swapping
+
+
+def test_a_swap_moves_all_of_both(server: Server, source: Callable[..., Any]) -> None:
+    old = everything(server)
+    server.sql("CREATE DATABASE newer CHARACTER SET utf8mb4; CREATE TABLE newer.t (i int)")
+    server.sql("CREATE VIEW v AS SELECT i FROM t; CREATE PROCEDURE p() SELECT 1;", "newer")
+    server.sql("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.i = NEW.i + 1", "newer")
+    before, wanted = whole(server, old), whole(server, "newer")
+    here = source()
+    beside = here.beside_name(old, "r1")
+    here.restore(beside, dumped(here, "newer")[0])
+    kept = here.replace(beside, old)
+    assert kept == "shop_before_r1"
+    assert whole(server, old) == wanted and made_with(server, old)[0] == "utf8mb4"
+    assert whole(server, kept) == before and made_with(server, kept)[0] == "latin1"
+    assert here.target_state(beside) is TargetState.MISSING
+
+
+def test_an_event_of_the_old_database_runs_no_more(server: Server, source: Callable[..., Any]) -> None:
+    server.sql("CREATE DATABASE shop; CREATE DATABASE beside")
+    server.sql("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "shop")
+    server.sql("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 2", "beside")
+    kept = source().replace("beside", "shop")
+    states = server.sql("SELECT EVENT_SCHEMA, STATUS FROM information_schema.EVENTS ORDER BY 1")
+    assert states == [["shop", "ENABLED"], [kept, "DISABLED"]]
+
+
+@pytest.mark.parametrize("step", ["_rename", "_apply"])
+def test_a_swap_that_fails_leaves_both_as_they_were(
+    server: Server, source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    old = everything(server)
+    here = source()
+    beside = here.beside_name(old, "r1")
+    here.restore(beside, dumped(here, old)[0])
+    server.sql("INSERT INTO parents (name) VALUES ('newest')", beside)
+    before, other = whole(server, old), whole(server, beside)
+    real = getattr(swapping.Swap, step)
+    calls: list[int] = []
+
+    def failing(self: Any, *arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise strongroom.SourceError("it broke", remedy="mend it")
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(swapping.Swap, step, failing)
+    with pytest.raises(strongroom.SourceError, match="it broke"):
+        here.replace(beside, old)
+    assert whole(server, old) == before
+    assert whole(server, beside) == other
+    assert sorted(server.databases()) == [old, beside]
+
+
+def test_the_servers_own_databases_are_no_targets(source: Callable[..., Any]) -> None:
+    for name in ("mysql", "INFORMATION_SCHEMA", "sys", "x" * 65, "trailing "):
+        with pytest.raises(strongroom.ConfigError):
+            source().target_state(name)
+
+
+def test_a_mounted_tool_folder_is_the_only_place(source: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(strongroom.ToolMissing) as caught:
+        source(tools=str(tmp_path)).check()
+    assert str(tmp_path) in caught.value.message and os.sep in caught.value.message
