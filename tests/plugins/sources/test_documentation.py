@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from engine.contract.config import FieldSpec, describe
+from plugins.sources.files import Files
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.postgresql import PostgreSQL
 from plugins.sources.sqlite import Sqlite
+from plugins.sources.tree.choosing import PRESETS
 from strongroom import Source
 
 PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
@@ -34,7 +36,13 @@ def table(source: type[Source]) -> str:
     return "\n".join([head, *map(row, describe(source.Config))])
 
 
-@pytest.mark.parametrize("source", [Sqlite, MariaDB, PostgreSQL])
+@pytest.mark.parametrize("source", [Sqlite, Files, MariaDB, PostgreSQL])
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)
     assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/sources.md should have this table:\n{wanted}"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_page_says_what_each_preset_leaves_out(preset: str) -> None:
+    patterns = ", ".join(f"`{pattern}`" for pattern in PRESETS[preset])
+    assert f"| `{preset}` | {patterns} |" in PAGE.read_text(encoding="utf-8")

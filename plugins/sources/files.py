@@ -1,0 +1,207 @@
+"""A folder as a source: all that is below it as a tar archive, made and unpacked by find and tar."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Iterable
+
+import pydantic
+
+import strongroom
+from plugins.sources.tree import archiving, choosing, placing
+from plugins.sources.tree.archiving import Tools
+from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
+
+
+class Files(strongroom.Source):
+    """A folder, and the rules of what below it is backed up."""
+
+    name = "files"
+    title = "Files"
+    icon = "folder"
+    extension = "tar"
+    engine = "files"
+    can_replace = True
+
+    class Config(strongroom.AdapterConfig):
+        path: str = strongroom.field(
+            title="Folder",
+            description="All below it is backed up.",
+            placeholder="/var/www/shop",
+            widget="folder",
+        )
+        include: list[str] = strongroom.field(
+            title="Only these",
+            description="Names at any depth (*.pdf), or paths from the folder on (docs/**). Left empty:"
+            " everything.",
+            placeholder="docs/**",
+            default_factory=list,
+            advanced=True,
+        )
+        exclude: list[str] = strongroom.field(
+            title="Left out",
+            description="Names at any depth (*.iso, tmp/), or paths from the folder on (var/cache).",
+            placeholder="*.iso",
+            default_factory=list,
+        )
+        presets: list[str] = strongroom.field(
+            title="Left out by name",
+            description=f"Lists of what people leave out: {', '.join(choosing.PRESETS)}.",
+            placeholder="caches",
+            default_factory=list,
+        )
+        one_file_system: bool = strongroom.field(
+            False,
+            title="Stay on one file system",
+            description="Leave out what is mounted below.",
+            advanced=True,
+        )
+
+        @pydantic.field_validator("path")
+        @classmethod
+        def _is_absolute(cls, value: str) -> str:
+            if not value.startswith("/"):
+                raise ValueError("give the whole path, from / on")
+            return posixpath.normpath(value)
+
+        @pydantic.field_validator("presets")
+        @classmethod
+        def _are_presets(cls, values: list[str]) -> list[str]:
+            for value in values:
+                if value not in choosing.PRESETS:
+                    raise ValueError(f"{value!r} is no such list; there are {', '.join(choosing.PRESETS)}")
+            return values
+
+        @pydantic.field_validator("include", "exclude")
+        @classmethod
+        def _are_patterns(cls, values: list[str]) -> list[str]:
+            for value in values:
+                if not value.strip("/") or "\0" in value:
+                    raise ValueError(f"{value!r} is no pattern")
+            return values
+
+    config: Config
+
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(config, context)
+        self._found: Tools | None = None
+
+    # ---------------------------------------------------------------------------------- looking
+
+    def check(self) -> SourceReport:
+        """See that every chosen file can be read."""
+        tools = self._tools()
+        self._need(self.config.path)
+        if denied := placing.unreadable(self.context.host, tools, self._chosen(self.config.path)):
+            more = f", and {len(denied) - 5} more" if len(denied) > 5 else ""
+            raise strongroom.SourceError(
+                f"Not all of {self.config.path} is open to this user: {', '.join(denied[:5])}{more}.",
+                remedy="Run as a user that may read them (the owner, or root), or leave them out (exclude).",
+            )
+        return SourceReport("files", tools.version, (self._own,), (tools.as_tool(),))
+
+    def databases(self) -> list[str]:
+        return [self._own]
+
+    def fingerprint(self, database: str) -> Fingerprint:
+        """Read all of a folder, and count it."""
+        folder = self.folder_of(database)
+        self._need(folder)
+        # What was restored is compared whole; the rules say what is backed up of the source's own folder.
+        chosen = (
+            self._chosen(folder)
+            if folder == self.config.path
+            else choosing.arguments(folder, [], [], one_file_system=False)
+        )
+        return archiving.counted(self.context, self._tools(), folder, chosen)
+
+    def target_state(self, database: str) -> TargetState:
+        return placing.state(self.context.host, self._tools(), self.folder_of(database))
+
+    # ---------------------------------------------------------------------- dumping and restoring
+
+    def dump(self, database: str, *, fingerprint: bool = True) -> Dump:
+        folder = self.folder_of(database)
+        self._need(folder)
+        chosen = self._chosen(folder)
+        return archiving.begin_dump(self.context, self._tools(), folder, chosen, fingerprint=fingerprint)
+
+    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
+        """Unpack into a folder that is made for it, or is empty; on any error it is gone or empty again."""
+        folder = self.folder_of(database)
+        state = self.target_state(database)
+        if state is TargetState.FILLED:
+            raise strongroom.TargetNotEmpty(
+                f"{folder} is there, and not empty.",
+                remedy="Restore under another name (--as), or say that it may be replaced (--overwrite).",
+            )
+        with placing.filling(self.context.host, folder, made=state is TargetState.MISSING):
+            archiving.unpack(self.context, self._tools(), folder, chunks)
+
+    def drop(self, database: str) -> None:
+        placing.remove(self.context.host, self.folder_of(database))
+
+    def replace(self, beside: str, database: str) -> str | None:
+        """Swap by renaming two folders; the old one is kept as `<name>_before_<label>`."""
+        return placing.swap(self.context.host, self.folder_of(beside), self.folder_of(database))
+
+    # ------------------------------------------------------------------------------------ names
+
+    @property
+    def _own(self) -> str:
+        return posixpath.basename(self.config.path) or "root"
+
+    def folder_of(self, database: str) -> str:
+        """The folder of a name: the source's own, one beside it, or an absolute path."""
+        if database == self._own:
+            return self.config.path
+        if database.startswith("/"):
+            return posixpath.normpath(database)
+        if database in ("", ".", "..") or set(database) & {"/", "\0"}:
+            raise strongroom.ConfigError(
+                f"{database!r} is no name for a folder.",
+                remedy="Give a plain name for a folder beside the source's, or an absolute path.",
+            )
+        return posixpath.join(posixpath.dirname(self.config.path), database)
+
+    def beside_name(self, database: str, label: str) -> str:
+        return placing.fit(database, f"_{label}")
+
+    def scratch_name(self, database: str, label: str, folder: object) -> str:
+        return f"{folder}/{label}"
+
+    def restored_name(self, recorded: str) -> str:
+        """A source of one folder restores into that folder, whatever the backup's was called."""
+        return self._own
+
+    def restore_command(self, database: str) -> str:
+        return f"tar --extract --preserve-permissions --directory {shlex.quote(database)}"
+
+    # ---------------------------------------------------------------------------------- helpers
+
+    def _tools(self) -> Tools:
+        if self._found is None:
+            self._found = archiving.tools_of(self.context.host)
+        return self._found
+
+    def _chosen(self, folder: str) -> list[str]:
+        config = self.config
+        left_out = choosing.excluded(config.exclude, config.presets)
+        return choosing.arguments(folder, config.include, left_out, one_file_system=config.one_file_system)
+
+    def _need(self, folder: str) -> None:
+        if placing.state(self.context.host, self._tools(), folder) is TargetState.MISSING:
+            raise _missing(folder)
+
+
+def _missing(folder: str) -> strongroom.DatabaseMissing:
+    return strongroom.DatabaseMissing(
+        f"There is no folder {folder}.", remedy="Correct the source's folder, or see where it went."
+    )
+
+
+@strongroom.hookimpl
+def strongroom_sources() -> list[type[strongroom.Source]]:
+    """This plugin's adapter."""
+    return [Files]

@@ -1,0 +1,1 @@
+"""A folder and all below it, as a tar stream."""

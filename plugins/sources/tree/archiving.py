@@ -1,0 +1,208 @@
+"""Making and unpacking the archive, by find and tar on whatever host the folder is."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from plugins.sources.tree.scanning import TarScanner
+from strongroom import (
+    Context,
+    Dump,
+    Fingerprint,
+    Host,
+    LogLevel,
+    LogType,
+    Process,
+    SourceError,
+    StrongroomError,
+    Tool,
+    ToolFailed,
+    ToolMissing,
+)
+
+_CREATE = (
+    *("--create", "--file=-", "--format=pax", "--xattrs", "--acls", "--blocking-factor=256"),
+    # Times of reading, and of what tar itself does, are nobody's data.
+    "--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
+)
+_FROM_US = ("--no-recursion", "--null", "--verbatim-files-from", "--files-from=-")
+"""They count for what comes after them."""
+_EXTRACT = (
+    *("--extract", "--file=-", "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--acls"),
+    *("--delay-directory-restore", "--blocking-factor=256"),
+)
+_CHANGED = re.compile(
+    r"file changed as we read it|File removed before we read it|File shrank by|Cannot stat: No such file"
+    r"|Warning: Cannot stat"
+)
+_PREFIX = re.compile(r"^\S*tar: ")
+_HARMLESS = re.compile(
+    r"Exiting with failure status due to previous errors|socket ignored|xattrs? support|ACL support"
+    r"|acls? cannot|Operation not supported"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """find and tar of a host."""
+
+    find: str
+    tar: str
+    version: str
+
+    def as_tool(self) -> Tool:
+        return Tool("tar", self.tar, self.version)
+
+
+def tools_of(host: Host) -> Tools:
+    """Raises `ToolMissing` where either is not there, or not GNU's."""
+    found = {}
+    for name, package in (("find", "findutils"), ("tar", "tar")):
+        path = host.which(name)
+        text = host.capture([path, "--version"], timeout=20).stdout.decode("utf-8", "replace") if path else ""
+        if path is None or "GNU" not in text:
+            raise ToolMissing(
+                f"GNU {name} is not on {host.name or 'this host'}.",
+                remedy=f"Install it (Debian, Ubuntu, Alpine: the package {package}).",
+            )
+        found[name] = (path, text.partition("\n")[0].rpartition(" ")[2])
+    return Tools(found["find"][0], found["tar"][0], found["tar"][1])
+
+
+def begin_dump(context: Context, tools: Tools, folder: str, chosen: list[str], *, fingerprint: bool) -> Dump:
+    """Start to archive; `chosen` is find's command line. Raises `SourceError`s."""
+    resources = ExitStack()
+    try:
+        finder = context.host.run([tools.find, *chosen])
+        resources.callback(finder.kill)
+        argv = [tools.tar, *_CREATE, f"--directory={folder}", *_FROM_US]
+        archiver = context.host.run(argv, env={"LC_ALL": "C", "TZ": "UTC"}, stdin=True)
+        resources.callback(archiver.kill)
+    except BaseException:
+        resources.close()
+        raise
+    scanner = TarScanner()
+    return Dump(
+        _chunks(context, finder, archiver, scanner, folder),
+        engine_version=tools.version,
+        tool_version=f"tar {tools.version}",
+        fingerprint=scanner.fingerprint if fingerprint else None,
+        close=resources.close,
+        details=" ".join([tools.find, *chosen, "|", *argv]),
+    )
+
+
+def counted(context: Context, tools: Tools, folder: str, chosen: list[str]) -> Fingerprint:
+    """What a folder holds now, by reading all of it."""
+    with begin_dump(context, tools, folder, chosen, fingerprint=True) as dump:
+        for _ in dump:
+            pass
+        found = dump.fingerprint()
+    assert found is not None  # noqa: S101 - it was asked for
+    return found
+
+
+def _chunks(
+    context: Context, finder: Process, archiver: Process, scanner: TarScanner, folder: str
+) -> Iterator[bytes]:
+    feeder = threading.Thread(target=_pass_names, args=(finder, archiver), name="files-found", daemon=True)
+    feeder.start()
+    for chunk in archiver:
+        scanner.feed(chunk)
+        yield chunk
+    status = archiver.wait()
+    found = finder.wait()
+    context.cancel.raise_if_cancelled()
+    if found != 0:
+        raise _failed("find", found, finder.stderr(), folder)
+    _judge(context, status, archiver.stderr(), folder)
+    scanner.finish()
+
+
+def _pass_names(finder: Process, archiver: Process) -> None:
+    """Give tar what find finds, after the folder itself, and the folders on the way to each."""
+    rest = b""
+    folders = {b""}
+    try:
+        archiver.write(b".\0")
+        for chunk in finder:
+            *entries, rest = (rest + chunk).split(b"\0")
+            archiver.write(b"".join(b"./" + name + b"\0" for each in entries for name in _new(each, folders)))
+    except (OSError, StrongroomError):
+        return  # tar has ended, or somebody cancelled; its own end says which
+    finally:
+        archiver.close_stdin()
+
+
+def _new(entry: bytes, folders: set[bytes]) -> Iterator[bytes]:
+    """An entry's path after those of the folders above it that have not been named yet."""
+    kind, name = entry[:1], entry[1:]
+    above = name.rpartition(b"/")[0]
+    if above not in folders:
+        yield from _new(b"d" + above, folders)
+    if kind == b"d":
+        folders.add(name)
+    yield name
+
+
+def _judge(context: Context, status: int, said: str, folder: str) -> None:
+    """Let pass what changed while it was read, and say so; raise for everything else."""
+    lines = [_PREFIX.sub("", line) for line in said.splitlines() if line.strip()]
+    changed = [line for line in lines if _CHANGED.search(line)]
+    wrong = [line for line in lines if not _CHANGED.search(line) and not _HARMLESS.search(line)]
+    if status not in (0, 1, 2) or (status == 2 and (wrong or not changed)):
+        raise _failed("tar", status, "\n".join(wrong or lines), folder)
+    if changed:
+        some = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
+        context.log(
+            f"Files changed while they were read: {some}.",
+            LogLevel.WARNING,
+            LogType.GENERAL,
+            "Each is in the backup as it was read, or was gone by then.",
+        )
+
+
+def unpack(context: Context, tools: Tools, folder: str, chunks: Iterable[bytes]) -> None:
+    """Unpack an archive into a folder that is there and empty. Raises `SourceError`s."""
+    scanner = TarScanner()
+    argv = [tools.tar, *_EXTRACT, f"--directory={folder}"]
+    with context.host.run(argv, env={"LC_ALL": "C"}, stdin=True) as process:
+        gone = False
+        for chunk in chunks:  # to the end, even when tar wants no more: the end is what proves
+            context.cancel.raise_if_cancelled()
+            scanner.feed(chunk)  # before tar sees it
+            if not gone:
+                try:
+                    process.write(chunk)
+                except BrokenPipeError:
+                    gone = True
+                    if process.wait() != 0:
+                        break
+        if not gone:
+            scanner.finish()
+        process.close_stdin()
+        status = process.wait()
+        context.cancel.raise_if_cancelled()
+        if status != 0:
+            raise _failed("tar", status, process.stderr(), folder)
+
+
+def _failed(tool: str, status: int, said: str, folder: str) -> SourceError:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    words = "; ".join(lines[:3])
+    if "Permission denied" in said or "Operation not permitted" in said:
+        return SourceError(
+            f"Not all of {folder} is open to this user: {words}",
+            remedy="Run as a user that may do this (the owner, or root), or leave these files out (exclude).",
+        )
+    if "No space left" in said:
+        return SourceError(f"There is no room left at {folder}: {words}", remedy="Make room there.")
+    return ToolFailed(
+        f"{tool} failed at {folder} with exit status {status}" + (f": {words}" if words else "."),
+        remedy=f"See what {tool} says above.",
+        exit_status=status,
+    )
