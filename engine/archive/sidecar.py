@@ -252,7 +252,8 @@ def _fingerprint_document(fingerprint: Fingerprint | Sealed | None) -> dict[str,
         return None
     if isinstance(fingerprint, Sealed):
         return {"sealed": fingerprint.data}
-    return {"consistent": fingerprint.consistent, "tables": dict(fingerprint.tables)}
+    plain = {"consistent": fingerprint.consistent, "tables": dict(fingerprint.tables)}
+    return plain if fingerprint.of == "rows" else {**plain, "of": fingerprint.of}
 
 
 def _read_encryption(fields: Fields) -> Encryption | None:
@@ -270,4 +271,5 @@ def _read_fingerprint(fields: Fields) -> Fingerprint | Sealed | None:
 
 
 def _plain_fingerprint(fields: Fields) -> Fingerprint:
-    return Fingerprint(fields.counts("tables"), fields.flag("consistent"))
+    of = fields.text("of") if fields.has("of") else "rows"
+    return Fingerprint(fields.counts("tables"), fields.flag("consistent"), of)

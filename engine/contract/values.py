@@ -34,10 +34,22 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Tables and their row counts. It proves something only when `consistent`: taken in one snapshot."""
+    """Tables and their row counts. It proves something only when `consistent`: taken in one snapshot.
+
+    `of` says what is counted: "rows" in each table; or "measures", where each name is a measure of its own
+    ("files", "bytes"), and one that begins with "sum of" is compared and not shown.
+    """
 
     tables: Mapping[str, int]
     consistent: bool
+    of: str = "rows"
+
+    def words(self) -> str:
+        """What was counted, in a few words."""
+        if self.of == "rows":
+            return f"{_counted(len(self.tables), 'table')} with {_counted(sum(self.tables.values()), 'row')}"
+        shown = (name for name in self.tables if not name.startswith(_SUM))
+        return ", ".join(_counted(self.tables[name], name.removesuffix("s")) for name in shown)
 
     def differences(self, other: Fingerprint, *, most: int = 5) -> list[str]:
         """Say in words how `other` (what was restored) differs; empty when equal."""
@@ -46,7 +58,9 @@ class Fingerprint:
             mine, theirs = self.tables.get(name), other.tables.get(name)
             if mine == theirs:
                 continue
-            if theirs is None:
+            if self.of != "rows":
+                found.append(_unlike(name, mine or 0, theirs or 0))
+            elif theirs is None:
                 found.append(f"table {name} is missing")
             elif mine is None:
                 found.append(f"table {name} should not be there")
@@ -55,6 +69,17 @@ class Fingerprint:
         if len(found) > most:
             found[most:] = [f"and {len(found) - most} more"]
         return found
+
+
+_SUM = "sum of "
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _unlike(name: str, mine: int, theirs: int) -> str:
+    return f"the {name} differs" if name.startswith(_SUM) else f"{theirs:,} {name} instead of {mine:,}"
 
 
 class Dump:

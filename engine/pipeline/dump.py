@@ -16,7 +16,7 @@ from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.fanout import Abandoned, Fanout
 from engine.streams.chain import Encoded, encode
 from engine.streams.spool import Spool
-from engine.units import counted, size_text, span_text
+from engine.units import size_text, span_text
 
 
 def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
@@ -121,9 +121,8 @@ def _fingerprint(ctx: RunnerContext, artifact: Artifact, dump: Dump) -> Fingerpr
         )
         return None
     if found is not None:
-        tables, rows = len(found.tables), sum(found.tables.values())
         ctx.recorder.log(
-            f"Fingerprint of {artifact.database}: {counted(tables, 'table')}, {counted(rows, 'row')}"
+            f"Fingerprint of {artifact.database}: {found.words()}"
             + ("." if found.consistent else ", not from the dump's own snapshot.")
         )
     return found

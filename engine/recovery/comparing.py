@@ -9,7 +9,6 @@ from enum import StrEnum
 from engine.archive.sidecar import Sidecar, open_fingerprint
 from engine.contract.adapters import Source
 from engine.errors import StreamError
-from engine.units import counted
 
 
 class Equality(StrEnum):
@@ -52,8 +51,4 @@ def compare(
     found = source.fingerprint(database)
     if differences := recorded.differences(found):
         return Comparison(Equality.DIFFERENT, f"It is not what was backed up: {'; '.join(differences)}.")
-    tables, rows = counted(len(recorded.tables), "table"), sum(recorded.tables.values())
-    return Comparison(
-        Equality.EQUAL,
-        f"It is what was backed up: {tables} with {rows:,} rows in all.",
-    )
+    return Comparison(Equality.EQUAL, f"It is what was backed up: {recorded.words()}.")

@@ -64,7 +64,8 @@ class TarScanner:
         counts = {"files": self.files, "folders": self.folders, "links": self.links, "bytes": self.size}
         if self.others:
             counts["other"] = self.others
-        return Fingerprint({**counts, "names": self._names, "content": self._content}, consistent=True)
+        sums = {"sum of names": self._names, "sum of contents": self._content}
+        return Fingerprint({**counts, **sums}, consistent=True, of="measures")
 
     # ------------------------------------------------------------------------------- small parts
 
