@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import shiboken6
 from PySide6.QtCore import QObject, Signal
 
 from desktop import words
@@ -37,6 +38,7 @@ class Closing(QObject):
         self._has_tray = has_tray
         self._told = False
         self.question: ConfirmDialog | None = None
+        """The question that was asked last; Qt may have let go of it since."""
         self._ending = False
         window.close_asked.connect(self.close_window)
         session.closed.connect(self._closed)
@@ -56,6 +58,8 @@ class Closing(QObject):
     def quit(self) -> None:
         """End Strongroom; ask first when something runs, or when a schedule would stand still."""
         running = self._session.live.active()
+        if self._is_asking():
+            return
         if running:
             self._ask_what_runs(running)
         elif not self._has_tray() and self._scheduled():
@@ -102,12 +106,23 @@ class Closing(QObject):
 
     def _ask_again(self) -> None:
         running = self._session.live.active()
-        if not running:
+        if not running or self._is_asking():
             return
         dialog = self._ask(f"Still waiting for {_names(running)}", "Strongroom quits when it has ended.")
         dialog.add("Go on waiting", None)
         dialog.add("Cancel it now", self._session.cancel_all, "danger")
         dialog.open()
+
+    def _is_asking(self) -> bool:
+        """Whether a question stands already; it then comes to the front. Two would contradict each other."""
+        asked = self.question
+        if asked is None or not shiboken6.isValid(asked) or not asked.isVisible():
+            return False
+        if self._window.isHidden():
+            self._window.raise_up()
+        asked.raise_()
+        asked.activateWindow()
+        return True
 
     def _ask(self, title: str, text: str) -> ConfirmDialog:
         if self._window.isHidden():
@@ -123,8 +138,8 @@ class Closing(QObject):
 
 def _names(running: list[LiveRun]) -> str:
     said = [
-        f"{run.job or words.KINDS.get(run.kind, 'something').lower()}"
-        + (f" ({int(run.percent)} %)" if run.percent is not None else "")
+        f"{words.short(run.job, 40) or words.KINDS.get(run.kind, 'something').lower()}"
+        + (f" ({words.so_far(run.percent)})" if run.percent is not None else "")
         for run in running
     ]
     names = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)

@@ -16,6 +16,8 @@ from engine.records import Execution
 
 SPEED_WINDOW = 5.0
 """Seconds over which a speed is measured: long enough to be calm, short enough to notice a change."""
+LEAST_SPAN = 1.0
+"""Seconds without which there is no speed: the first moments measure a buffer that is being filled."""
 MOVING = (DestinationState.UPLOADING, DestinationState.VERIFYING, DestinationState.RETRYING)
 
 _RESULTS = {
@@ -57,7 +59,10 @@ class DestinationRow:
         if another:
             self.total = None
         waits = event.state is DestinationState.RETRYING
-        if another or event.bytes_sent < self.bytes_sent or (event.attempt != self.attempt and not waits):
+        begins = not waits and (
+            self.state is DestinationState.RETRYING or event.attempt != self.attempt
+        )  # while it waits, the attempt is the one that comes
+        if another or begins or event.bytes_sent < self.bytes_sent:
             self.samples.clear()
             self.percent = self.percent if waits else None
         self.state, self.database, self.bytes_sent = event.state, event.database, event.bytes_sent
@@ -78,15 +83,15 @@ class DestinationRow:
             self.samples.popleft()
 
     def speed(self, now: datetime) -> float:
-        """Bytes a second over the last seconds; 0 once nothing has moved for as long."""
+        """Bytes a second over the last seconds; 0 before there were any, and once nothing moves any more."""
         if len(self.samples) < 2 or self.still(now) > SPEED_WINDOW:
             return 0.0
         (since, before), (until, after) = self.samples[0], self.samples[-1]
         seconds = (until - since).total_seconds()
-        return (after - before) / seconds if seconds > 0 else 0.0
+        return (after - before) / seconds if seconds >= LEAST_SPAN else 0.0
 
     def still(self, now: datetime) -> float:
-        """Seconds since the last byte moved."""
+        """Seconds since the last byte of this attempt moved, or since it began."""
         return (now - self.samples[-1][0]).total_seconds() if self.samples else 0.0
 
     def _measure(self, expected: int | None) -> None:

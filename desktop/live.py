@@ -86,6 +86,10 @@ class LiveRun:
     speed: float = 0.0
     seconds_left: float | None = None
     database: str = ""
+    before: int = 0
+    """The bytes of the databases that were dumped before this one: `bytes_out` counts on through all."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """How large the artifact of each database is, as far as that is known."""
     destinations: dict[str, DestinationRow] = field(default_factory=dict)
     log: list[LogEntry] = field(default_factory=list)
     started_at: datetime | None = None
@@ -133,6 +137,9 @@ class LiveRun:
 
     def _progress(self, event: Progress) -> None:
         if event.database != self.database:  # the next database of the run begins its own count
+            if self.database and self.bytes_out > self.before:
+                self.sizes.setdefault(self.database, self.bytes_out - self.before)
+            self.before = min(self.bytes_out, event.bytes_out) if self.database else 0
             self.database, self.bytes_in, self.bytes_out = event.database, 0, 0
         self.bytes_in = max(self.bytes_in, event.bytes_in)
         self.bytes_out = max(self.bytes_out, event.bytes_out)
@@ -145,6 +152,8 @@ class LiveRun:
         row = self.destinations.setdefault(event.destination, DestinationRow(event.destination))
         same = event.database in ("", self.database)  # else it is the size of another one's artifact
         row.take(event, now, self.total if same else None)
+        if event.total is not None:
+            self.sizes[event.database] = event.total
         if Stage.UPLOAD not in self.stages and event.state in MOVING:
             self.stages[Stage.UPLOAD] = StageState("active")  # the uploads follow the dump as it grows
 
@@ -161,6 +170,26 @@ class LiveRun:
         """Take over how the store says that its destinations ended."""
         for row in self.destinations.values():
             row.settle(execution)
+
+    @property
+    def databases(self) -> frozenset[str]:
+        """Those of the run that were heard of."""
+        named = {self.database, *self.sizes}
+        for row in self.destinations.values():
+            named |= {row.database, *row.stored, *row.failed}
+        return frozenset(named - {""})
+
+    def dumped(self, database: str) -> int | None:
+        """The bytes that there are of a database's artifact so far; None when they are not known."""
+        if database in self.sizes:
+            return self.sizes[database]
+        return self.bytes_out - self.before if database in ("", self.database) else None
+
+    def size_of(self, database: str) -> int | None:
+        """How large a database's artifact is, once its dump has ended."""
+        if database in self.sizes:
+            return self.sizes[database]
+        return self.dumped(database) or None if self.state_of(Stage.DUMP).state == "done" else None
 
     def state_of(self, stage: Stage) -> StageState:
         """The state of a stage; what runs inside another one's stream shares its state."""
@@ -239,7 +268,8 @@ def _settle_stages(run: LiveRun, reached: Sequence[Stage]) -> None:
             state.state = "done"
     wrong = [its for its in reached if any(e.stage is its and e.level is LogLevel.ERROR for e in run.log)]
     if run.status is Status.PARTIAL:
-        for stage in wrong:
+        # A verification that could not look at a backup logs no error: its status alone says so.
+        for stage in wrong or [its for its in reached if its in run.stages][-1:]:
             run.stages[stage].state = "partial"
     elif run.status in (Status.FAILED, Status.CANCELLED) and reached:
         where = wrong[0] if wrong and run.status is Status.FAILED else reached[-1]

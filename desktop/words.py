@@ -81,9 +81,13 @@ def state_of(status: Status, percent: float | None = None) -> State:
     """The state of an execution, with its percentage while it runs."""
     state = _STATES[status]
     if status is Status.RUNNING and percent is not None:
-        # All bytes are through before all is verified and stored: only an end makes it a hundred.
-        return State(f"{state.word} {min(99, int(percent))} %", state.sign, state.tone)
+        return State(f"{state.word} {so_far(percent)}", state.sign, state.tone)
     return state
+
+
+def so_far(percent: float) -> str:
+    """How far what runs is: `13 %`. All bytes are through before all is proven: only an end is a hundred."""
+    return f"{min(99, int(percent))} %"
 
 
 def size(count: int | None) -> str:
@@ -142,6 +146,27 @@ def when(moment: datetime | None, now: datetime, zone: tzinfo | None = None) -> 
 def capital(text: str) -> str:
     """The text with its first letter large."""
     return text[:1].upper() + text[1:]
+
+
+def short(name: str, most: int = 28) -> str:
+    """A name that may be long, for where there is little room: its beginning and its end."""
+    if len(name) <= most:
+        return name
+    return f"{name[: most * 2 // 3].rstrip()}…{name[-(most // 3 - 1) :].lstrip()}"
+
+
+_IN_WINDOW = {
+    "--as NAME": "“Under the name”",
+    "--overwrite": "“Replace what is there”",
+    "say --unproven": "choose that in the dialog",
+}
+
+
+def in_window(text: str) -> str:
+    """What the engine says to do, with the options of the command line as the dialogs call them."""
+    for option, said in _IN_WINDOW.items():
+        text = text.replace(option, said)
+    return text
 
 
 def exact(moment: datetime | None, zone: tzinfo | None = None) -> str:

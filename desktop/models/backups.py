@@ -33,9 +33,10 @@ def proof_state(backup: Backup, now: datetime) -> tuple[State, str]:
     if proof.outcome == "passed":
         word = "drilled" if proof.level == "drill" else "whole"
         return State(word, "✓", "good"), f"{words.capital(LEVELS.get(proof.level, proof.level))}, {at}."
+    reason = (proof.reason or "").rstrip(".")
     if proof.outcome == "failed":
-        return State("damaged", "✕", "bad"), f"{proof.reason or 'The check failed'} ({at})."
-    return State("unknown", "!", "risk"), f"Could not be verified {at}: {proof.reason or 'no reason given'}."
+        return State("damaged", "✕", "bad"), f"{reason or 'The check failed'} ({at})."
+    return State("unknown", "!", "risk"), f"Could not be verified {at}: {reason or 'no reason given'}."
 
 
 def signature_said(backup: Backup) -> str:

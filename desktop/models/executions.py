@@ -47,7 +47,7 @@ def subject(execution: Execution, snapshot: Snapshot) -> str:
 
 
 COLUMNS: tuple[Column[ExecutionRow], ...] = (
-    Column("No.", lambda row: f"#{row.execution.seq}", 56, sort=lambda row: row.execution.seq, muted=True),
+    Column("No.", lambda row: f"#{row.execution.seq}", 72, sort=lambda row: row.execution.seq, muted=True),
     Column("What", lambda row: words.KINDS.get(row.execution.kind, row.execution.kind), 96, 1),
     Column("Of", lambda row: row.subject, 130, 3, tip=lambda row: row.subject),
     Column(

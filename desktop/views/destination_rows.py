@@ -65,17 +65,34 @@ def row_words(row: DestinationRow, run: LiveRun, now: datetime) -> RowWords:
             )
         case DestinationState.UPLOADING:
             speed = words.speed(its) if (its := row.speed(now)) else ""
-            figure = " · ".join(part for part in (_sent(row), speed) if part)
-            return RowWords(row.percent, "accent", figure, _named(state, row), _under_way(row, run, now))
+            whole = _whole(row, run)
+            figure = " · ".join(part for part in (_sent(row, whole), speed) if part)
+            percent = row.percent
+            if whole and row.total is None:  # it has not moved since the dump ended, so nobody told it
+                percent = min(99.0, 100.0 * row.bytes_sent / whole)
+            return RowWords(percent, "accent", figure, _named(state, row), _under_way(row, run, now))
         case DestinationState.VERIFYING:
             return RowWords(100.0, "accent", _sent(row), _named(state, row), _so_far(row))
         case DestinationState.SUCCESS:
-            return RowWords(100.0, "good", _sent(row), state, _joined(row.message, row))
+            return _stored(row, run, state)
         case DestinationState.FAILED:
             percent = max(row.percent or 0.0, STUB)
             return RowWords(percent, "bad", _sent(row), state, _so_far(row), _problem(row))
         case _:
             return RowWords(0.0, state.tone, "", state, _so_far(row))
+
+
+def _stored(row: DestinationRow, run: LiveRun, state: State) -> RowWords:
+    """The last copy is there; whether all are, the ones before it say, and the ones that are to come."""
+    stored, failed = len(row.stored), len(row.failed)
+    if stored + failed < len(run.databases):
+        waiting = words.DESTINATION_STATES[DestinationState.WAITING]
+        said = (f"{stored} stored before", f"{failed} failed before" if failed else "")
+        return RowWords(0.0, waiting.tone, "", waiting, " · ".join(part for part in said if part))
+    if failed:
+        state = State(f"{stored} of {stored + failed} stored", "!", "risk")
+        return RowWords(100.0 * stored / (stored + failed), "risk", _sent(row), state, "", _problem(row))
+    return RowWords(100.0, "good", _sent(row), state, _joined(row.message, row))
 
 
 def _ended(row: DestinationRow, run: LiveRun) -> RowWords:
@@ -112,9 +129,15 @@ def _countdown(row: DestinationRow, now: datetime) -> str:
     return f"Trying again in {left} s" if left > 0 else "Trying again now"
 
 
-def _sent(row: DestinationRow) -> str:
-    if row.total and row.bytes_sent < row.total:
-        return f"{words.size(row.bytes_sent)} of {words.size(row.total)}"
+def _whole(row: DestinationRow, run: LiveRun) -> int | None:
+    """How large its copy is to be; it is told with the bytes that move, and known once the dump has ended."""
+    return row.total if row.total is not None else run.size_of(row.database)
+
+
+def _sent(row: DestinationRow, whole: int | None = None) -> str:
+    whole = whole or row.total
+    if whole and row.bytes_sent < whole:
+        return f"{words.size(row.bytes_sent)} of {words.size(whole)}"
     return _size(row)
 
 
@@ -125,15 +148,15 @@ def _size(row: DestinationRow) -> str:
 def _under_way(row: DestinationRow, run: LiveRun, now: datetime) -> str:
     """Whether the dump is still being followed, and whether bytes still move."""
     attempt = f"attempt {row.attempt} of {row.attempts}" if row.attempt > 1 else ""
-    follows = row.total is None
-    behind = run.bytes_out - row.bytes_sent if row.database in ("", run.database) else 0
+    follows = _whole(row, run) is None
+    behind = (run.dumped(row.database) or row.bytes_sent) - row.bytes_sent
     still = row.still(now)
     if follows and behind > IN_STEP:
         pace = f"following the dump, {words.size(behind)} behind"
     elif follows:
         pace = "following the dump"
     else:
-        pace = ""
+        pace = "" if row.bytes_sent or still >= QUIET else "nothing sent yet"
     dumps = run.state_of(Stage.DUMP).state == "active"
     waits_for_dump = follows and dumps and 0 <= behind <= IN_STEP
     silent = f"no byte for {words.duration(int(still))}" if still >= QUIET and not waits_for_dump else ""

@@ -13,10 +13,10 @@ from desktop.session import Session
 from desktop.theme import Size, Tone
 from desktop.views.copies import CopiesCard
 from desktop.views.destination_rows import DestinationRows
+from desktop.views.run_words import figures, run_problem
 from desktop.widgets import Bar, Card, ErrorPanel, LogView, StageStrip, button, label
-from desktop.worker import Problem
 from engine.clock import utc_now
-from engine.events import DestinationState, LogEntry, LogLevel, Stage, Status
+from engine.events import LogEntry, LogLevel, Stage, Status
 from engine.records import Execution, Job
 
 _TONES: dict[Status, Tone] = {
@@ -28,7 +28,7 @@ _TONES: dict[Status, Tone] = {
     Status.CANCELLED: "quiet",
 }
 LOG_HEIGHT = 180
-BESIDE = "Why, and what to do, stands beside each destination below."
+SLOWEST = "As far as the slowest destination is: a backup counts once it has arrived."
 
 
 class RunPanel(QWidget):
@@ -66,6 +66,7 @@ class RunPanel(QWidget):
         )
         log_card.add(self.log, 1)
         self._entries: list[LogEntry] = []
+        self._record: Execution | None = None
         self.state = Status.PENDING
         self.unneeded: frozenset[Stage] = frozenset()
         middle = QHBoxLayout()
@@ -98,15 +99,18 @@ class RunPanel(QWidget):
         running = run.status is Status.RUNNING
         unknown = running and run.percent is None
         self.bar.show_percent(None if unknown else run.percent or 0.0, _TONES[run.status])
+        self.bar.setToolTip(SLOWEST if running and run.destinations else "")
         self.figures.setText(figures(run))
         ended = run.status.ended and run.finished_at is not None
         self.progress.title.setText(f"Ended {words.ago(run.finished_at, utc_now())}" if ended else "Progress")
         self.progress.title.setToolTip(words.exact(run.finished_at))
         self.destinations.show_run(run)
-        self.error.show_problem(run_problem(run), partly=run.status is Status.PARTIAL)
+        record = self._record if self._record is not None and self._record.id == run.id else None
+        self.error.show_problem(run_problem(run, record), partly=run.status is Status.PARTIAL)
 
     def show_record(self, execution: Execution) -> None:
-        """Show what the store alone keeps: each copy of a run that has ended."""
+        """Show what the store alone keeps: each copy of a run that has ended, each reason of a check."""
+        self._record = execution
         self.copies.show_execution(execution)
 
     def show_job(self, job: Job | None) -> None:
@@ -168,48 +172,3 @@ def save_text(session: Session, owner: QWidget, path: str, text: str) -> None:
     from pathlib import Path
 
     session.background.run(owner, lambda: Path(path).write_text(text, encoding="utf-8"), lambda _: None)
-
-
-def run_problem(run: LiveRun) -> Problem | None:
-    """What a run failed by. What its destinations failed by stands beside each, and is only counted here."""
-    if run.status not in (Status.FAILED, Status.PARTIAL) or not run.error:
-        return None
-    rows = run.destinations.values()
-    failed = [its.name for its in rows if its.state is DestinationState.FAILED]
-    if not failed or not all(f"{name}: " in run.error for name in failed):
-        return Problem(run.error, run.remedy)
-    whole = sum(its.state is DestinationState.SUCCESS for its in rows)
-    names = ", ".join(failed)
-    if not whole:
-        return Problem(f"No destination got the whole backup: {names} failed.", BESIDE)
-    others = words.count(whole, "other destination holds", "other destinations hold")
-    return Problem(f"{names} failed; {others} the whole backup.", BESIDE)
-
-
-def figures(run: LiveRun) -> str:
-    """How far a run is, in words: `1.9 of about 4.8 GB · 212 MB/s · 14 s left`."""
-    if run.status is Status.PENDING:
-        return "Waiting for its turn"
-    if run.status.ended:
-        took = (
-            words.duration((run.finished_at - run.started_at).total_seconds())
-            if run.started_at and run.finished_at
-            else ""
-        )
-        return " · ".join(part for part in (words.size(run.bytes_out) if run.bytes_out else "", took) if part)
-    parts = []
-    rows = run.destinations.values()
-    if run.state_of(Stage.DUMP).state == "done" and rows and not any(its.elsewhere for its in rows):
-        stored = sum(its.state is DestinationState.SUCCESS for its in rows)
-        return f"{words.size(run.bytes_out)} dumped · stored at {stored} of {len(rows)}"
-    if run.bytes_out or run.bytes_in:
-        done = words.size(run.bytes_out)
-        about = "about " if run.estimated else ""
-        parts.append(f"{done} of {about}{words.size(run.total)}" if run.total else done)
-    if run.speed:
-        parts.append(words.speed(run.speed))
-    if left := words.time_left(run.seconds_left):
-        parts.append(left)
-    if run.database:
-        parts.insert(0, run.database)
-    return " · ".join(parts) or "Starting"

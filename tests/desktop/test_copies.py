@@ -125,3 +125,20 @@ def test_of_another_processs_run_the_destinations_are_those_of_its_job() -> None
     rows = rows_of(execution(Status.RUNNING), ("nas", "s3"), [line])
     assert [row.elsewhere for row in rows.values()] == [True, True]
     assert rows["s3"].message == "Reset; trying again in 3 s"
+
+
+def test_the_first_moments_give_no_speed() -> None:
+    row = DestinationRow("nas")
+    row.take(said(UPLOADING, 10), at(0))
+    row.take(said(UPLOADING, 53_000_000), at(0.01))
+    assert row.speed(at(0.02)) == 0.0, "a buffer was filled, and nothing else is known"
+    row.take(said(UPLOADING, 54_000_000), at(1.0))
+    assert row.speed(at(1.0)) == 53_999_990.0
+
+
+def test_silence_is_counted_anew_with_each_attempt() -> None:
+    row = DestinationRow("nas")
+    row.take(said(UPLOADING, 0), at(0))
+    row.take(said(RETRYING, 0, retry_in=8.0, attempt=2, attempts=5), at(30))
+    row.take(said(UPLOADING, 0, attempt=2, attempts=5), at(38))
+    assert row.still(at(41)) == 3.0, "neither the attempt before nor the wait between them counts"

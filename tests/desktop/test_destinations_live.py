@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from desktop.views.confirm import ConfirmDialog
 from desktop.views.job import JobView
+from desktop.views.jobs import JobsView
 from engine.contract.registry import Registry
 from engine.events import Status
 from engine.records import Job, JobDestination, JobOptions
@@ -23,12 +25,18 @@ def registry() -> Registry:
     return posing_registry()
 
 
-def started(driver: Driver, databases: list[str] | None = None, **places: dict[str, Any]) -> JobView:
+def started(
+    driver: Driver,
+    databases: list[str] | None = None,
+    rows: int = 200,
+    compression: str = "zstd",
+    **places: dict[str, Any],
+) -> JobView:
     """The page of a job that was just started, with these destinations."""
 
     def configure(workspace: object) -> object:
         its = cast(Workspace, workspace)
-        path = make_shop(driver.folder / "shop.sqlite")
+        path = make_shop(driver.folder / "shop.sqlite", rows)
         values = {"path": str(path), "names": databases or []}
         source = its.endpoints.save("source", "company", "faulty-source", values)
         chosen = [
@@ -38,7 +46,16 @@ def started(driver: Driver, databases: list[str] | None = None, **places: dict[s
         to = tuple(JobDestination(place.id, place.name, at) for at, place in enumerate(chosen))
         options = JobOptions(upload_attempts=3)
         return its.jobs.save(
-            Job("", "nightly", source.id, source.name, to, encryption="none", options=options)
+            Job(
+                "",
+                "nightly",
+                source.id,
+                source.name,
+                to,
+                compression=compression,
+                encryption="none",
+                options=options,
+            )
         )
 
     driver.read(configure)
@@ -134,3 +151,25 @@ def test_a_cancel_is_told_of_each_destination(driver: Driver, tmp_path: Path) ->
     driver.press("Cancel this run")
     driver.until(lambda: page.panel.state is Status.CANCELLED)
     driver.until(lambda: [rows.row(name).state.text() for name in rows.names] == ["– Cancelled"] * 2)
+
+
+def test_a_run_is_only_as_far_as_its_slowest_destination_everywhere_it_is_told(driver: Driver) -> None:
+    page = started(driver, rows=8_000, compression="none", nas={}, s3={"pace": 150_000})
+    rows = page.panel.destinations
+    driver.until(lambda: rows.names == ["nas", "s3"])
+    driver.until(lambda: rows.row("nas").state.text() == "✓ Stored")
+    driver.until(lambda: 0 < (rows.row("s3").bar.percent or 0) < 90)
+    row, run = rows.row("s3").bar.percent or 0, page.panel.bar.percent
+    assert run is not None and abs(run - row) < 20, "the dump ended long ago"
+    assert page.chip.text() == f"● Running {int(run)} %"
+    jobs = driver.go("jobs")
+    assert isinstance(jobs, JobsView)
+    driver.until(lambda: jobs.model.rows[0].state.word.startswith("Running "))
+    assert int(jobs.model.rows[0].state.word.split()[1]) < 99
+    driver.window.close()
+    question = driver.dialog(ConfirmDialog)
+    said = int(question.heading.text().split("(")[1].split(" %")[0])
+    assert said < 99
+    driver.press("Keep the window open", question)
+    driver.application.session.cancel_all()
+    driver.until(lambda: page.panel.state is Status.CANCELLED)

@@ -181,3 +181,34 @@ def test_the_end_leaves_no_stage_open(driver: Driver, kind: str) -> None:
     strip = page.panel.strip
     assert {strip.state_of(stage) for stage in strip.order} == {"done"}
     assert list(strip.order) == list(STAGES_OF[kind])
+
+
+def test_the_size_of_an_artifact_is_its_own_and_known_when_its_dump_has_ended() -> None:
+    run = folded(
+        StageStarted("e1", Stage.DUMP),
+        progress(None, database="crm", bytes_out=900),
+        progress(None, database="shop", bytes_out=950),
+    )
+    assert (run.size_of("crm"), run.size_of("shop")) == (900, None)
+    assert run.dumped("shop") == 50, "the engine counts on through all databases"
+    run.take(StageFinished("e1", Stage.DUMP, 1.0), NOW)
+    assert run.size_of("shop") == 50
+    assert run.databases == {"crm", "shop"}
+
+
+@pytest.mark.parametrize("kind", ["verify", "drill"])
+def test_a_check_that_proved_nothing_has_no_check_mark(kind: str) -> None:
+    warned = line(Stage.VERIFY, LogLevel.WARNING)
+    live = folded(
+        StageStarted("e1", Stage.INITIALIZE),
+        StageFinished("e1", Stage.INITIALIZE, 0.1),
+        StageStarted("e1", Stage.VERIFY),
+        LogAdded("e1", warned),
+        StageFinished("e1", Stage.VERIFY, 30.0),
+        ExecutionFinished("e1", Status.PARTIAL, "0 of 1 passed, 1 could not be verified"),
+    )
+    live.kind = kind
+    stored = from_record(Execution("e1", 1, kind, Status.PARTIAL, NOW), [warned])  # type: ignore[arg-type]
+    for run in (live, stored):
+        assert run.state_of(Stage.VERIFY).state == "partial"
+        assert run.state_of(Stage.INITIALIZE).state == "done"

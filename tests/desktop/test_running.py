@@ -193,6 +193,20 @@ def test_who_waits_may_still_cancel(
     assert [its.status for its in stored(open_workspace)] == [Status.CANCELLED]
 
 
+def test_closing_twice_asks_once(driver: Driver, gate: Gate) -> None:
+    page = held(driver, gate)
+    driver.window.close()
+    first = driver.dialog(ConfirmDialog)
+    driver.window.close()
+    driver.application.closing.quit()
+    assert [its for its in driver.window.findChildren(ConfirmDialog) if its.isVisible()] == [first]
+    driver.press("Keep the window open", first)
+    driver.window.close()
+    driver.press("Keep the window open", driver.dialog(ConfirmDialog))
+    gate.opened.set()
+    driver.until(lambda: page.panel.state is Status.SUCCESS)
+
+
 def test_closing_can_be_thought_better_of(driver: Driver, gate: Gate) -> None:
     page = held(driver, gate)
     driver.window.close()

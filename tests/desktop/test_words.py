@@ -129,3 +129,21 @@ def test_every_stage_has_a_word() -> None:
 )
 def test_retention_is_said_in_words(policy: dict[str, object], said: str) -> None:
     assert words.retention(policy) == said
+
+
+@pytest.mark.parametrize(("percent", "said"), [(0.0, "0 %"), (13.9, "13 %"), (99.6, "99 %"), (100.0, "99 %")])
+def test_only_an_end_is_a_hundred_percent(percent: float, said: str) -> None:
+    assert words.so_far(percent) == said
+    assert words.state_of(Status.RUNNING, percent).word == f"Running {said}"
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    assert words.short("shop-nightly") == "shop-nightly"
+    cut = words.short("Monthly archive of the customer database in Frankfurt", 28)
+    assert len(cut) <= 28
+    assert cut.startswith("Monthly archive") and cut.endswith("rankfurt") and "…" in cut
+
+
+def test_the_window_names_no_option_of_the_command_line() -> None:
+    said = words.in_window("Restore under another name (--as NAME), or replace it (--overwrite).")
+    assert said == "Restore under another name (“Under the name”), or replace it (“Replace what is there”)."

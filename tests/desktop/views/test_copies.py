@@ -12,7 +12,7 @@ from desktop.live import LiveRun
 from desktop.models.copies import copies_of
 from desktop.models.records import STATE_ROLE
 from desktop.views.copies import CopiesCard
-from desktop.views.run_panel import run_problem
+from desktop.views.run_words import run_problem
 from engine.events import Status
 from engine.records import ArtifactResult, CopyResult, DestinationResult, Execution
 

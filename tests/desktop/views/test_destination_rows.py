@@ -11,7 +11,9 @@ from pytestqt.qtbot import QtBot
 from desktop.copies import DestinationRow
 from desktop.live import LiveRun, StageState
 from desktop.views.destination_rows import DestinationRows, RowWords, row_words
+from desktop.views.run_words import DAMAGED, UNSEEN, figures, run_problem
 from engine.events import DestinationProgress, DestinationState, Stage, Status
+from engine.records import Execution
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 UPLOADING, RETRYING = DestinationState.UPLOADING, DestinationState.RETRYING
@@ -188,3 +190,68 @@ def test_nothing_jumps_while_values_change(qtbot: QtBot) -> None:
         bar = shown.row("nas").bar
         places.append((shown.row("s3").geometry(), bar.geometry(), shown.row("nas").height()))
     assert len({str(place) for place in places}) == 1
+
+
+def test_a_copy_that_failed_before_is_said_while_the_run_goes_on() -> None:
+    its = row(
+        said(DestinationState.FAILED, message="full", database="crm"),
+        said(DestinationState.SUCCESS, 9, total=9, message="read back", database="shop"),
+    )
+    run = running(sizes={"crm": 9, "shop": 9}, destinations={"nas": its})
+    found = words_of(its, run)
+    assert (found.state.text, found.tone, found.percent) == ("! 1 of 2 stored", "risk", 50.0)
+    assert found.problem == "crm: full."
+    run.stages[Stage.DUMP] = StageState("done")
+    assert figures(run).endswith("stored at 0 of 1")
+
+
+def test_between_two_copies_it_waits_and_is_not_stored_yet() -> None:
+    its = row(said(DestinationState.SUCCESS, 9, total=9, database="crm"))
+    run = running(sizes={"crm": 9}, database="shop", destinations={"nas": its})
+    found = words_of(its, run)
+    assert (found.state.text, found.detail) == ("○ Waiting", "1 stored before")
+    run.stages[Stage.DUMP] = StageState("done")
+    assert figures(run).endswith("stored at 0 of 1")
+    its.take(said(DestinationState.SUCCESS, 9, total=9, database="shop"), NOW)
+    assert words_of(its, run).state.text == "✓ Stored"
+    assert figures(run).endswith("stored at 1 of 1")
+
+
+def test_after_the_end_of_the_dump_nothing_follows_it_any_more() -> None:
+    its = row(said(UPLOADING, 13 * MB))
+    run = running(bytes_out=52 * MB, stages={Stage.DUMP: StageState("done")}, destinations={"nas": its})
+    found = words_of(its, run, 1)
+    assert (found.figure, found.percent, found.detail) == ("13.0 MB of 52.0 MB", 25.0, "")
+    assert words_of(its, run, 30).detail == "no byte for 30 s"
+    nothing = row(said(UPLOADING, 0))
+    assert words_of(nothing, run, 1).detail == "nothing sent yet"
+    assert words_of(nothing, run, 30).detail == "no byte for 30 s"
+
+
+def test_how_far_behind_it_is_counts_the_bytes_of_its_own_database() -> None:
+    its = row(said(UPLOADING, 10 * MB, database="shop"))
+    run = running(database="shop", bytes_out=900 * MB, before=880 * MB)
+    assert words_of(its, run, 1).detail == "following the dump, 10.0 MB behind"
+
+
+def test_the_figures_say_when_all_have_it_and_what_is_waited_for() -> None:
+    run = running(bytes_out=52 * MB, stages={Stage.DUMP: StageState("done")}, seconds_left=90.0)
+    run.destinations = {"nas": row(said(UPLOADING, MB, total=52 * MB))}
+    assert figures(run) == "52.0 MB dumped · stored at 0 of 1 · 1 min 30 s left"
+    restore = LiveRun("e1", "", "restore", Status.RUNNING, stage=Stage.FETCH)
+    assert figures(restore) == "Fetch: no byte yet"
+
+
+def test_a_check_says_why_it_proved_nothing_and_what_to_do() -> None:
+    outcomes = [
+        {"outcome": "passed", "reason": None},
+        {"outcome": "unknown", "reason": "server: Connection refused."},
+        {"outcome": "unknown", "reason": "server: Connection refused."},
+    ]
+    record = Execution("e1", 3, "verify", Status.PARTIAL, NOW, labels={"outcomes": outcomes})
+    run = LiveRun("e1", "", "verify", Status.PARTIAL, error="1 of 3 passed, 2 could not be verified.")
+    problem = run_problem(run, record)
+    assert problem is not None and problem.message == run.error
+    assert problem.remedy == f"Server: Connection refused. {UNSEEN}"
+    outcomes.append({"outcome": "failed", "reason": "its checksum differs"})
+    assert (again := run_problem(run, record)) is not None and again.remedy.endswith(DAMAGED)
