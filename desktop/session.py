@@ -6,20 +6,24 @@ Twice a second it looks, in a thread, at what is active, so that runs of other p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from desktop.bridge import EventBridge, LiveRuns
 from desktop.snapshot import Beat, Snapshot, read_beat, read_snapshot
 from desktop.worker import Background, Problem, QtExecutor
+from engine.cancellation import CancelToken
 from engine.contract.registry import Registry
 from engine.errors import Cancelled
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
+_log = logging.getLogger("strongroom.desktop")
 T = TypeVar("T")
 Opener = Callable[[QtExecutor], "Workspace"]
 
@@ -39,6 +43,8 @@ class Session(QObject):
     snapshot_changed = Signal(object)
     active_changed = Signal(object)
     """The active executions as the store tells them, twice a second while there are any."""
+    said = Signal(str)
+    """A word for whoever looks at the window, from what nobody waits for any more."""
     closed = Signal()
 
     def __init__(self, opener: Opener, *, scheduled: bool = True, parent: QObject | None = None) -> None:
@@ -58,6 +64,7 @@ class Session(QObject):
         self._looking = False
         self._blind = False
         self._closing = False
+        self._tokens: WeakSet[CancelToken] = WeakSet()
         self._timer = QTimer(self)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self._look)
@@ -108,6 +115,7 @@ class Session(QObject):
             return
         self._closing = True
         self._timer.stop()
+        self._stop_looking()
         workspace = self._workspace
         if workspace is None:
             QTimer.singleShot(0, self.closed.emit)  # not from within the window's own closing
@@ -118,7 +126,27 @@ class Session(QObject):
                 workspace.scheduler.stop()
             workspace.close(cancel=cancel)
 
-        self.background.run(self, work, lambda _: self.closed.emit(), lambda _: self.closed.emit())
+        self.background.run(self, work, lambda _: self._closed(), lambda _: self._closed())
+
+    def _closed(self) -> None:
+        self._stop_looking()  # what was begun while a run was waited for
+        self.closed.emit()
+
+    def token(self) -> CancelToken:
+        """A token for work that only looks at something: closing the window ends it.
+
+        A server that takes a connection and says nothing would keep the process alive for minutes.
+        """
+        token = CancelToken()
+        self._tokens.add(token)
+        return token
+
+    def _stop_looking(self) -> None:
+        for token in list(self._tokens):
+            try:
+                token.cancel("the window was closed")
+            except Exception:  # of what stops an adapter: it must not keep the window open
+                _log.debug("stopping a look met an error", exc_info=True)
 
     def cancel_all(self) -> None:
         """Cancel all that this process runs, also while it is being waited for."""

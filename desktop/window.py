@@ -92,6 +92,7 @@ class MainWindow(QMainWindow):
         session.ready.connect(self._ready)
         session.failed.connect(self.opening.show_problem)
         session.problem.connect(self._say_problem)
+        session.said.connect(self.toast.say)
         session.snapshot_changed.connect(self._show_counts)
         self._make_shortcuts()
 
@@ -109,7 +110,7 @@ class MainWindow(QMainWindow):
         self.sidebar.show_page(INSIDE.get(page, page))
         if self.pages.currentWidget() is not view:
             self.pages.setCurrentWidget(view)
-        self.setWindowTitle(f"{view.heading.text() or view.title} – Strongroom")
+        self.setWindowTitle(f"{view.heading.value or view.title} – Strongroom")
         view.entered()
 
     def show_job(self, job_id: str) -> None:

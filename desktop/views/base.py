@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBox
 from desktop.navigation import Navigator
 from desktop.snapshot import Snapshot
 from desktop.theme import Size, theme
-from desktop.widgets import button, label
+from desktop.widgets import TitleLabel, button
 
 
 class View(QWidget):
@@ -22,7 +22,7 @@ class View(QWidget):
         self.setObjectName("page")
         self.navigator = navigator
         self.session = navigator.session
-        self.heading = label(self.title, "page")
+        self.heading = TitleLabel(self.title, "page")
         self.search: QLineEdit | None = None
         self.side: QFrame | None = None
         self.header = QFrame()

@@ -46,7 +46,7 @@ class ExecutionView(View):
     def show_execution(self, execution_id: str) -> None:
         """Show this execution."""
         if execution_id != self.follower.execution_id:
-            self.heading.setText("")
+            self.heading.say("")
             self.facts.show_facts([])
             self.chip.show_state(None)
             self.job_button.hide()
@@ -78,8 +78,8 @@ class ExecutionView(View):
         what = words.KINDS.get(execution.kind, execution.kind)
         about = subject(execution, self.session.snapshot)
         between = " " if about.startswith("into ") else " of "
-        self.heading.setText(f"#{execution.seq} {what}{between}{about}")
-        self.setAccessibleName(self.heading.text())
+        self.heading.say(f"#{execution.seq} {what}{between}{about}")
+        self.setAccessibleName(self.heading.value)
         self._job_id = execution.job_id or ""
         self.job_button.setVisible(self.session.snapshot.job(self._job_id) is not None)
         self.panel.show_job(self.session.snapshot.job(self._job_id) if execution.kind == "run" else None)

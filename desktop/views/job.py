@@ -76,7 +76,7 @@ class JobView(View):
                 self.navigator.go("jobs")
             self._job_id = ""
             return
-        self.heading.setText(job.name)
+        self.heading.say(job.name)
         self.setAccessibleName(f"Job {job.name}")
         self.panel.show_job(job)
         self.facts.show_facts(job_facts(job, snapshot))
@@ -119,10 +119,10 @@ class JobView(View):
             return
         confirm(
             self,
-            f"Delete the job {job.name}?",
+            f"Delete the job {words.short(job.name, 40)}?",
             "Its backups stay where they are, and stay listed under Backups. Nothing will be backed up "
             "by this job any more.",
-            f"Delete {job.name}",
+            f"Delete {words.short(job.name)}",
             lambda: self.session.ask(self, lambda workspace: workspace.jobs.delete(job.id), self._deleted),
         )
 

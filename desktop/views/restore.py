@@ -109,10 +109,10 @@ class RestoreDialog(FormDialog):
         database = request.as_name or self._backup.sidecar.database
         self.question = confirm(
             self,
-            f"Replace database {database}?",
+            f"Replace database {words.short(database, 40)}?",
             f"What {self.target.currentText()} holds as {database} is replaced by the backup of "
             f"{words.when(self._backup.sidecar.created_at, utc_now())}.",
-            f"Replace database {database}",
+            f"Replace database {words.short(database)}",
             lambda: self._start(request),
         )
 

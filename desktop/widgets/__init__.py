@@ -17,7 +17,7 @@ from desktop.widgets.basic import (
 )
 from desktop.widgets.card import Card, KeyValueGrid
 from desktop.widgets.chip import StateChip
-from desktop.widgets.elided import ElidedLabel
+from desktop.widgets.elided import ElidedLabel, TitleLabel
 from desktop.widgets.log import LogView
 from desktop.widgets.notices import EmptyState, ErrorPanel, Notice, Toast
 from desktop.widgets.progress import Bar, ProgressRow
@@ -40,6 +40,7 @@ __all__ = [
     "Spinner",
     "StageStrip",
     "StateChip",
+    "TitleLabel",
     "Toast",
     "ValueLabel",
     "button",

@@ -1,4 +1,7 @@
-"""ElidedLabel: one line, cut off with an ellipsis where there is no room, and whole in its tool tip."""
+"""ElidedLabel: one line, cut off with an ellipsis where there is no room, and whole in its tool tip.
+
+TitleLabel is one that is as wide as its words while there is room.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +50,19 @@ class ElidedLabel(QLabel):
         if cut != self.text():
             self.setText(cut)
         self.setToolTip(self.value if cut != line else "")
+
+
+class TitleLabel(ElidedLabel):
+    """A title with something beside it: whole where it can be, and never wider than what is left."""
+
+    def say(self, value: str) -> None:
+        """Show another title."""
+        super().say(value)
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        line = " ".join(self.value.split())
+        return QSize(self.fontMetrics().horizontalAdvance(line) + 1, self.fontMetrics().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(LEAST, self.fontMetrics().height())

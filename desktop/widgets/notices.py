@@ -119,7 +119,7 @@ class Toast(QFrame):
         super().__init__(host)
         self._host = host
         self.setObjectName("toast")
-        self._text = label("", wrap=False)
+        self._text = label("", wrap=True)
         self._action = button("", self._act, kind="link")
         self._on_action: Callable[[], object] | None = None
         line = row(self._text, self._action)
@@ -138,6 +138,11 @@ class Toast(QFrame):
         self._on_action = on_action
         self._action.setText(action)
         self._action.setVisible(bool(action))
+        room = self._host.width() - 2 * (Size.MARGIN + Size.CARD_PADDING)
+        if action:
+            room -= self._action.sizeHint().width() + Size.GAP
+        words = self._text.fontMetrics().horizontalAdvance(text) + Size.GRID
+        self._text.setFixedWidth(max(1, min(words, room)))  # what is long takes lines, not the window's edge
         self.adjustSize()
         self._place()
         self.show()

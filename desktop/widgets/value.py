@@ -14,8 +14,9 @@ from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QWidget
 from desktop.theme import Role, set_role
 
 BREAK = "\u200b"
-LONG, STEP = 25, 4
-"""A word of so many characters may be broken after every so many: a checksum, not a person's word."""
+LONG, STEP = 16, 4
+"""A word of so many characters may be broken after every so many: a checksum, a key's ID, a bucket. Hardly
+a person's word is as long, and one that is takes no harm."""
 
 
 def breakable(text: str) -> str:

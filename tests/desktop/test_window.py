@@ -330,7 +330,7 @@ def test_the_page_of_an_execution_is_reached_from_history(driver: Driver) -> Non
     driver.until(lambda: len(history.model.rows) == 1)
     driver.press("Show")
     page = driver.view(ExecutionView)
-    driver.until(lambda: page.heading.text() == "#1 Backup of nightly")
+    driver.until(lambda: page.heading.value == "#1 Backup of nightly")
     assert any("stored whole" in its.message for its in page.panel.log.entries)
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop import words
-from desktop.theme import Theme
+from desktop.theme import Size, Theme
 from desktop.widgets import (
     Bar,
     ElidedLabel,
@@ -22,6 +22,7 @@ from desktop.widgets import (
     ProgressRow,
     StageStrip,
     StateChip,
+    TitleLabel,
     Toast,
     button,
 )
@@ -236,3 +237,42 @@ def test_a_long_name_of_a_fact_takes_no_room_from_its_value(qtbot: QtBot) -> Non
     grid.resize(300, 200)
     grid.show()
     assert grid.minimumSizeHint().width() < 300
+
+
+@pytest.mark.parametrize("value", ["AKIAIOSFODNN7EXAMPLE", "companybackupsfrankfurt1"])
+def test_a_key_or_a_bucket_fits_into_a_narrow_panel(qtbot: QtBot, value: str) -> None:
+    facts = KeyValueGrid([("Value", value)])
+    qtbot.addWidget(facts)
+    assert facts.minimumSizeHint().width() <= Size.SIDE_PANEL_SMALL - 2 * (Size.MARGIN + Size.CARD_PADDING)
+    assert facts.value("Value") == value
+
+
+def test_a_title_is_whole_where_there_is_room_and_cut_where_there_is_none(qtbot: QtBot) -> None:
+    head = QWidget()
+    qtbot.addWidget(head)
+    title, beside = TitleLabel("nightly " * 12, "page"), button("Run now")
+    line = QHBoxLayout(head)
+    line.addWidget(title)
+    line.addStretch(1)
+    line.addWidget(beside)
+    head.resize(2000, 60)
+    head.show()
+    qtbot.waitUntil(lambda: title.text() == title.value.strip())
+    head.resize(400, 60)
+    qtbot.waitUntil(lambda: title.text().endswith("…"))
+    assert beside.geometry().right() <= 400 and title.toolTip() == title.value
+
+
+def test_a_long_toast_takes_lines_and_stays_within_the_window(qtbot: QtBot) -> None:
+    host = QWidget()
+    qtbot.addWidget(host)
+    host.resize(500, 400)
+    host.show()
+    toast = Toast(host)
+    toast.say("saved")
+    short = toast.size()
+    toast.say("It is not saved. " * 12)
+    assert toast.width() <= 500 and toast.x() >= 0
+    assert toast.height() > short.height() > 0
+    toast.say("saved")
+    assert toast.size() == short
