@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -14,6 +15,7 @@ from desktop.widgets import Card, ErrorPanel, KeyValueGrid, Spinner, StateChip, 
 from desktop.words import State
 from desktop.worker import Problem
 from engine.cancellation import CancelToken
+from engine.clock import utc_now
 from engine.configuration.endpoints import Report
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Tester(QObject):
         super().__init__(parent)
         self._session, self._ask, self._text = session, ask, text
         self._token: CancelToken | None = None
+        self.told_at: datetime | None = None
+        """When the test ended whose result is shown."""
         self.button = button(text, self.press, name="Test connection")
         self.spinner = Spinner("Testing")
         self.chip = StateChip()
@@ -76,7 +80,7 @@ class Tester(QObject):
     def start(self, check: Check) -> None:
         """Run this test."""
         self.forget()
-        token = self._token = CancelToken()
+        token = self._token = self._session.token()
         self.chip.show_state(TESTING)
         self.spinner.show()
         self.button.setMinimumWidth(self.button.width())  # what stands beside it stays where it is
@@ -98,6 +102,7 @@ class Tester(QObject):
 
     def _idle(self, state: State | None) -> None:
         self._token = None
+        self.told_at = utc_now() if state is not None else None
         self.spinner.hide()
         self.button.setText(self._text)
         self.chip.show_state(state)

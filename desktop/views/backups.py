@@ -1,6 +1,7 @@
 """Backups: what lies at the destinations, what was proven of it, and the way back into a database.
 
-The list comes from the local cache at once, then from the destinations themselves, both in threads.
+The list comes from the local cache at once, then from the destinations themselves, both in threads. Which
+destination is looked at is said once that takes long, and can be stopped: what was known before stays.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from desktop.snapshot import Snapshot
 from desktop.theme import Size
 from desktop.views.base import View
 from desktop.views.confirm import confirm
+from desktop.views.looking import Looking
 from desktop.views.restore import RestoreDialog
 from desktop.widgets import (
     Card,
@@ -88,6 +90,8 @@ class BackupsView(View):
         self.stack = QStackedLayout(page)
         self.stack.addWidget(both)
         self.stack.addWidget(self.empty)
+        self.looking = Looking(self.session)  # also above "No backup yet", which is not known before
+        self.body.addWidget(self.looking)
         self.body.addWidget(page, 1)
         self.table.chosen.connect(self._show_chosen)
         self.table.opened.connect(lambda its: self.restore())
@@ -181,12 +185,21 @@ class BackupsView(View):
         """Look at the destinations themselves. What cannot be reached is named; the rest is shown."""
         self.refresh_button.setEnabled(False)
         self._stale = False
+        token, looking = self.looking.begin(), self.looking
 
         def work(workspace: Workspace) -> tuple[list[str], list[Backup]]:
-            problems = workspace.catalogue.refresh()
+            problems = []
+            for place in workspace.endpoints.all("destination"):
+                looking.at(place.name)
+                problems += workspace.catalogue.refresh(place.id, cancel=token)
+                token.raise_if_cancelled()  # an adapter that is stopped may call that a failure
             return [str(its) for its in problems], workspace.catalogue.list(refresh=False)
 
         self.session.ask(self, work, self._refreshed, self._not_refreshed, key="refresh")
+
+    def _has_looked(self) -> None:
+        self.looking.end()
+        self.refresh_button.setEnabled(True)
 
     def _read_cache(self) -> None:
         self.session.ask(
@@ -195,15 +208,21 @@ class BackupsView(View):
 
     def _refreshed(self, answer: tuple[list[str], list[Backup]]) -> None:
         problems, backups = answer
-        self.refresh_button.setEnabled(True)
+        self._has_looked()
         self.problem.show_problem(None)
         more = f" And {len(problems) - 2} more." if len(problems) > 2 else ""
         self.notice.say(" ".join(problems[:2]) + more if problems else "")
         self._listed(backups)
 
     def _not_refreshed(self, problem: Problem) -> None:
-        self.refresh_button.setEnabled(True)
-        self.problem.show_problem(problem)
+        self._has_looked()
+        if problem.kind == "Cancelled":
+            self.notice.say(
+                f"Stopped at {self.looking.place}: what was known of it before is listed. F5 looks again."
+            )
+            self._read_cache()
+        else:
+            self.problem.show_problem(problem)
 
     def _listed(self, backups: Sequence[Backup]) -> None:
         self._backups = tuple(sorted(backups, key=lambda its: its.sidecar.created_at, reverse=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
@@ -23,6 +23,7 @@ from desktop.widgets import (
     ErrorPanel,
     KeyValueGrid,
     RecordTable,
+    ValueLabel,
     button,
     label,
     listing,
@@ -32,8 +33,11 @@ from desktop.widgets import (
 from desktop.worker import Problem
 from engine.contract.config import describe
 from engine.contract.registry import KindName
-from engine.errors import PluginError
+from engine.errors import NotFound, PluginError, UsageError
 from engine.records import Endpoint, Job
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class EndpointsView(View):
         side.setObjectName("side")
         side.setFixedWidth(Size.SIDE_PANEL)
         self.more = QVBoxLayout()
-        self.name_label = label("", "detail", wrap=True)
+        self.name_label = ValueLabel("", "detail")  # a long name may break anywhere
         self.type_label = label("", muted=True, wrap=True)
         self.tester = Tester(self.session, self, self._check)
         self.tester.button.setToolTip("Test the connection now (Ctrl+R)")
@@ -169,11 +173,11 @@ class EndpointsView(View):
             its.setEnabled(chosen is not None)
         if chosen is None:
             return
-        self.name_label.setText(chosen.endpoint.name)
+        self.name_label.show_value(chosen.endpoint.name)
         self.type_label.setText(chosen.type)
         self.facts.show_facts([*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")])
         self.show_more(chosen.endpoint)
-        if before is None or before.endpoint != chosen.endpoint:
+        if before is None or before.endpoint.id != chosen.endpoint.id:
             self.problem.show_problem(None)
         if self._tested != chosen.endpoint:
             self._tested = None
@@ -216,6 +220,7 @@ class EndpointsView(View):
         dialog.open()
 
     def _saved(self, endpoint: Endpoint) -> None:
+        self.problem.show_problem(None)
         self.navigator.say(f"{endpoint.name} is saved.")
 
     def test(self) -> None:
@@ -238,15 +243,18 @@ class EndpointsView(View):
 
     def _trust(self, endpoint: Endpoint, problem: Problem) -> None:
         """Keep what was confirmed, and test again: only a server with this very key passes."""
-        values = {**endpoint.config, problem.field: problem.value}
         self.session.ask(
             self,
-            lambda workspace: workspace.endpoints.save(
-                endpoint.kind, endpoint.name, endpoint.adapter, values, id=endpoint.id, host=endpoint.host
-            ),
+            lambda workspace: keep_trust(workspace, endpoint, problem),
             self._trusted,
-            self.problem.show_problem,
+            lambda found: self._not_trusted(endpoint, found),
         )
+
+    def _not_trusted(self, endpoint: Endpoint, problem: Problem) -> None:
+        if self._shown is not None and self._shown.endpoint.id == endpoint.id:
+            self.problem.show_problem(problem)
+        else:  # it is not looked at any more, or is gone
+            self.session.problem.emit(problem)
 
     def _trusted(self, endpoint: Endpoint) -> None:
         self._tested = endpoint
@@ -261,9 +269,9 @@ class EndpointsView(View):
         stays = " The backups at it stay where they are." if kind == "destination" else ""
         confirm(
             self,
-            f"Delete the {kind} {endpoint.name}?",
+            f"Delete the {kind} {words.short(endpoint.name, 40)}?",
             f"Its settings and its secrets are removed from this machine.{stays}",
-            f"Delete {endpoint.name}",
+            f"Delete {words.short(endpoint.name)}",
             lambda: self.session.ask(
                 self,
                 lambda workspace: workspace.endpoints.delete(kind, endpoint.id),
@@ -275,6 +283,23 @@ class EndpointsView(View):
     def _deleted(self, endpoint: Endpoint) -> None:
         self.navigator.say(f"{endpoint.name} is deleted.")
         self.session.refresh()
+
+
+def keep_trust(workspace: Workspace, asked: Endpoint, problem: Problem) -> Endpoint:
+    """Keep the key that was confirmed, with an endpoint as it is now: it may have changed meanwhile."""
+    try:
+        now = workspace.endpoints.get(asked.kind, asked.id)
+    except NotFound as error:
+        raise NotFound(
+            f"The {asked.kind} {asked.name} is not there any more, so the key was not kept."
+        ) from error
+    if now.adapter != asked.adapter or server_in(now.config) != server_in(asked.config):
+        raise UsageError(
+            f"{now.name} names another server by now, so the key was not kept.",
+            remedy="Test it again, and confirm the key of that server.",
+        )
+    values = {**now.config, problem.field: problem.value}
+    return workspace.endpoints.save(now.kind, now.name, now.adapter, values, id=now.id, host=now.host)
 
 
 def _uses(job: Job) -> set[str]:

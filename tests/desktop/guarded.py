@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import strongroom
 from engine.contract.registry import Origin, Registry
 from plugins.storage.local import LocalFolder
@@ -33,6 +35,11 @@ class GuardedFolder(LocalFolder):
     def put(self, *args: object, **values: object) -> strongroom.Published:
         self._look()
         return super().put(*args, **values)  # type: ignore[arg-type]
+
+    def list(self, prefix: str = "") -> Iterable[strongroom.StoredFile]:
+        if "list" in GATES:
+            GATES["list"].hold(self.context.cancel)
+        return super().list(prefix)
 
     def _look(self) -> None:
         server = f"{self.config.host}:{self.config.port}"

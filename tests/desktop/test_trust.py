@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PySide6.QtCore import Qt
@@ -12,11 +13,14 @@ from PySide6.QtWidgets import QPushButton
 
 from desktop.forms import EndpointDialog
 from desktop.forms.trust import TrustDialog
+from desktop.views.confirm import ConfirmDialog
 from desktop.views.destinations import DestinationsView
 from desktop.views.execution import ExecutionView
 from desktop.widgets import ValueLabel
 from engine.contract.registry import Registry
 from engine.events import Status
+from engine.records import Endpoint
+from engine.workspace import Workspace
 from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 from tests.desktop.guarded import KEY, OTHER_KEY, GuardedFolder, guarded_registry
@@ -203,3 +207,90 @@ def test_a_run_that_nobody_trusted_the_server_for_is_told_on_its_page_and_can_be
     assert not view.test_now.isVisible()
     driver.press("Show the last run")
     driver.view(ExecutionView)
+
+
+def asked(driver: Driver) -> tuple[DestinationsView, Endpoint, TrustDialog]:
+    """The question on the page of a destination that nobody has confirmed yet."""
+    driver.press("Save", form(driver))
+    view = driver.go("destinations")
+    assert isinstance(view, DestinationsView)
+    driver.until(lambda: len(view.model.rows) == 1)
+    driver.press("Test connection")
+    return view, view.model.rows[0].endpoint, driver.dialog(TrustDialog)
+
+
+def changed(driver: Driver, endpoint: Endpoint, name: str, **values: str) -> None:
+    """What another process makes of a destination meanwhile."""
+    config = {**endpoint.config, **values}
+    driver.read(
+        lambda workspace: cast(Workspace, workspace).endpoints.save(
+            "destination", name, endpoint.adapter, config, id=endpoint.id
+        )
+    )
+
+
+def test_a_key_is_kept_with_the_destination_as_it_is_by_then(driver: Driver) -> None:
+    view, endpoint, question = asked(driver)
+    changed(driver, endpoint, "renamed", path=str(driver.folder / "moved"))
+    driver.press("Trust this key", question)
+    driver.until(lambda: view.model.rows[0].endpoint.config.get("host_key") == KEY)
+    kept = view.model.rows[0].endpoint
+    assert (kept.name, kept.config["path"]) == ("renamed", str(driver.folder / "moved"))
+
+
+def test_a_key_is_not_kept_for_another_server_than_the_one_that_was_asked_about(driver: Driver) -> None:
+    view, endpoint, question = asked(driver)
+    changed(driver, endpoint, "vault", host="other.example.net")
+    driver.press("Trust this key", question)
+    driver.until(view.problem.isVisible)
+    assert "names another server by now" in view.problem.message.value
+    assert not view.model.rows[0].endpoint.config.get("host_key")
+
+
+def test_a_key_for_a_destination_that_is_gone_is_said_to_be_for_nothing(driver: Driver) -> None:
+    _, endpoint, question = asked(driver)
+    driver.read(lambda workspace: cast(Workspace, workspace).endpoints.delete("destination", endpoint.id))
+    driver.session.refresh()
+    driver.until(lambda: not driver.session.snapshot.destinations)
+    driver.press("Trust this key", question)
+    driver.until(lambda: "vault is not there any more" in driver.window.toast.text())
+
+
+def test_what_a_test_found_goes_when_a_later_run_fails(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    driver.press("Save", form(driver, host_key=KEY))
+    driver.until(lambda: len(driver.session.snapshot.destinations) == 1)
+    driver.make_job("nightly", encrypted=False)
+    view = driver.go("destinations")
+    assert isinstance(view, DestinationsView)
+    driver.press("Test connection")
+    driver.until(lambda: view.tester.chip.text() == "✓ Works")
+    monkeypatch.setattr(GuardedFolder, "shows", OTHER_KEY)
+    assert driver.run_job("nightly").panel.state is Status.FAILED
+    driver.go("destinations")
+    driver.until(lambda: view.last_chip.text() == "✕ Failed")
+    driver.until(view.tester.chip.isHidden)
+    assert view.tester.found.isHidden()
+
+
+def test_a_long_name_leaves_its_verb_on_the_button(driver: Driver) -> None:
+    name = "Monthly archive of the customer database at the offsite provider in Frankfurt"
+    driver.make_destination(name, driver.folder / "nas")
+    driver.go("destinations")
+    driver.press("Delete")
+    question = driver.dialog(ConfirmDialog)
+    [yes] = [its for its in question.findChildren(QPushButton) if its.text().startswith("Delete ")]
+    assert yes.fontMetrics().horizontalAdvance(yes.text()) < yes.width()
+    assert question.width() < 600
+    question.reject()
+
+
+def test_closing_the_window_ends_a_test_of_a_server_that_says_nothing(driver: Driver, gate: Gate) -> None:
+    dialog = form(driver, host_key=KEY, gate="check")
+    driver.press("Test connection", dialog)
+    driver.until(gate.reached.is_set)
+    driver.window.close()
+    driver.until(lambda: driver.closed)
+    driver.until(lambda: driver.session.background.busy == 0)
