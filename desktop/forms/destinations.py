@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QMenu, QVBoxLayout, QWidget
 
 from desktop.forms.retention import RetentionInput
 from desktop.theme import Size
-from desktop.widgets import button, column, label, row
+from desktop.widgets import ElidedLabel, button, column, label, row
 from engine.records import Endpoint, JobDestination
 
 
@@ -34,7 +34,10 @@ class _DestinationCard(QFrame):
         for its, tip in ((self.up, "Earlier"), (self.down, "Later"), (self.remove, "Leave out")):
             its.setFixedWidth(Size.CONTROL)
             its.setToolTip(tip)
-        head = row(self.rank, label(name, "strong"), 1, self.up, self.down, self.remove)
+        head = row(self.rank)
+        head.addWidget(ElidedLabel(name, "strong"), 1)  # a long one must not push the buttons out
+        for its in (self.up, self.down, self.remove):
+            head.addWidget(its)
         layout = column(head, self.retention, gap=Size.GAP)
         layout.setContentsMargins(Size.CARD_PADDING, Size.GAP + 2, Size.CARD_PADDING, Size.GAP + Size.GRID)
         self.setLayout(layout)

@@ -70,6 +70,10 @@ class EndpointDialog(FormDialog):
         self.fit(Size.FORM, 620)
         self.name.setFocus()
 
+    def entered(self) -> object:
+        values = self.fields.values() if self.fields is not None else {}
+        return self.name.value(), self.adapter.currentData(), values
+
     def _show_fields(self) -> None:
         clear(self._place)
         self.fields = None
@@ -91,6 +95,7 @@ class EndpointDialog(FormDialog):
             endpoint.secret_names if endpoint else (),
         )
         self.fields.changed.connect(self.tester.forget)
+        self.fields.pointed_at.connect(self.point_at)
         self._place.addWidget(self.fields)
         self._order_keys(self.fields)
         self.tester.forget()
@@ -145,15 +150,18 @@ class EndpointDialog(FormDialog):
         """Validate and save, in a thread: the keyring may ask for its password."""
         name = self.name.value()
         self.name_field.show_error("" if name else "Please fill this in.")
-        if self.fields is None or not self.fields.check() or not name:
+        fine = self.fields is not None and self.fields.check()
+        if not name:
+            self.point_at(self.name_field)  # it stands above the others
+        if self.fields is None or not fine or not name:
             return
         kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
         its = self._endpoint.id if self._endpoint else None
         self.show_problem(None)
-        self.set_busy(True)
-        self._session.ask(
-            self,
+        self.save(
+            self._session,
             lambda workspace: workspace.endpoints.save(kind, name, adapter, values, id=its),
+            name,
             self._is_saved,
             self._not_saved,
         )
@@ -164,12 +172,12 @@ class EndpointDialog(FormDialog):
         self.accept()
 
     def _not_saved(self, problem: Problem) -> None:
-        self.set_busy(False)
         if problem.field == "name":
             self.name_field.show_error(problem.message)
-            self.name.setFocus()
-        elif self.fields is not None and problem.field:
+            self.point_at(self.name_field)
+        elif self.fields is not None and self.fields.has(problem.field):
             self.fields.show_errors({problem.field: problem.message})
+            self.point_at(self.fields.field(problem.field))
         self.show_problem(problem)
 
     def done(self, result: int) -> None:

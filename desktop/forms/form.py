@@ -23,6 +23,8 @@ class FieldForm(QWidget):
     """
 
     changed = Signal()
+    pointed_at = Signal(object)
+    """The first `Field` in which a check found something wrong; it may lie out of sight."""
 
     def __init__(
         self,
@@ -95,6 +97,9 @@ class FieldForm(QWidget):
         }
         errors = field_errors(self._config, {**values, **dict.fromkeys(kept, _STAND_IN)})
         self.show_errors({name: text for name, text in errors.items() if name not in kept})
+        wrong = [name for name in self._fields if name in errors.keys() - kept]
+        if wrong:
+            self.pointed_at.emit(self._fields[wrong[0]])
         return not (errors.keys() - kept)
 
     def show_errors(self, errors: Mapping[str, str]) -> None:

@@ -130,6 +130,9 @@ class JobDialog(FormDialog):
             ),
         )
 
+    def entered(self) -> object:
+        return self.job()
+
     def submit(self) -> None:
         """Check and save in a thread; errors stand beside their fields."""
         for its in self._fields.values():
@@ -148,10 +151,9 @@ class JobDialog(FormDialog):
             self._fields[name].show_error(text)
         first = next((name for name, text in missing.items() if text), None)
         if first is not None:
-            self._fields[first].control.setFocus()
+            self.point_at(self._fields[first])
             return
         self.show_problem(None)
-        self.set_busy(True)
         makes_key = self.encryption.makes_key
 
         def work(workspace: Workspace) -> Job:
@@ -159,7 +161,7 @@ class JobDialog(FormDialog):
                 workspace.keys.new(job.encryption)
             return workspace.jobs.save(job)
 
-        self._session.ask(self, work, self._is_saved, self._not_saved)
+        self.save(self._session, work, job.name, self._is_saved, self._not_saved)
 
     def _is_saved(self, job: Job) -> None:
         self.saved.emit(job)
@@ -167,15 +169,14 @@ class JobDialog(FormDialog):
         self.accept()
 
     def _not_saved(self, problem: Problem) -> None:
-        self.set_busy(False)
         field = "schedule" if problem.field == "timezone" else problem.field.partition(".")[0]
         if field == "retention":
             field = "destinations"
         if field in self._fields:
             self._fields[field].show_error(problem.message)
-            self._fields[field].control.setFocus()
             if field in _ADVANCED:
                 self._unfold(True)
+            self.point_at(self._fields[field])
         self.show_problem(problem)
 
     def _fill(self, job: Job) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from desktop.theme import Size
-from desktop.widgets import label
+from desktop.widgets import ElidedLabel, label
 from desktop.words import state_of
 from engine.events import Status
 from engine.records import Endpoint, JobNotifier
@@ -37,7 +37,7 @@ class NotifiersInput(QWidget):
             return
         by_id = {its.notifier_id: its.statuses for its in chosen}
         for at, endpoint in enumerate(available):
-            grid.addWidget(label(endpoint.name), at, 0)
+            grid.addWidget(ElidedLabel(endpoint.name), at, 0)
             boxes = {}
             for column, status in enumerate(OUTCOMES, 1):
                 box = QCheckBox(state_of(status).word)

@@ -19,7 +19,6 @@ from desktop.snapshot import Snapshot
 from desktop.theme import Mode, Size, theme
 from desktop.views.base import View
 from desktop.widgets import Card, ErrorPanel, button, clear, column, label, row, rule, scrolled
-from desktop.worker import Problem
 from engine.clock import utc_now
 from engine.records import Key
 from engine.scheduler import VERIFY_DEFAULT, VERIFY_SETTING
@@ -227,17 +226,18 @@ class KeyDialog(FormDialog):
         self.name_field.show_error("" if name else "Please fill this in.")
         if not name:
             return
-        self.set_busy(True)
-        self._session.ask(self, lambda workspace: workspace.keys.new(name), self._made, self._not_made)
+        self.save(
+            self._session,
+            lambda workspace: workspace.keys.new(name),
+            f"The key {name}",
+            self._made,
+            self.show_problem,
+        )
 
     def _made(self, key: Key) -> None:
         self.made.emit(key)
         self._session.refresh()
         self.accept()
-
-    def _not_made(self, problem: Problem) -> None:
-        self.set_busy(False)
-        self.show_problem(problem)
 
 
 def write_private(path: Path, text: str) -> None:

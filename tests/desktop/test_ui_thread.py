@@ -176,6 +176,28 @@ class TestSlowKeyring:
         assert stored.secret_names == ("token",)
         assert "open sesame" not in str(stored.config)
 
+    def test_a_form_that_is_left_while_it_saves_says_how_that_ended(
+        self, driver: Driver, secrets: SecretStore
+    ) -> None:
+        assert isinstance(secrets, SlowVault)
+        driver.go("destinations")
+        driver.press("New destination")
+        dialog = driver.dialog(EndpointDialog)
+        driver.choose(dialog.adapter, "Faulty folder")
+        driver.write(dialog.name, "vault")
+        assert dialog.fields is not None
+        driver.write(dialog.fields.field("path"), str(driver.folder / "vault"))
+        driver.write(dialog.fields.field("token"), "open sesame")
+        secrets.lock()
+        driver.press("Save", dialog)
+        driver.until(secrets.asked.is_set)
+        assert dialog.accept_button.text() == "Saving…"
+        driver.press("Close", dialog)
+        assert driver.window.toast.text() == "vault is still being saved."
+        secrets.unlocked.set()
+        driver.until(lambda: driver.window.toast.text().startswith("vault is saved: saving had begun"))
+        driver.until(lambda: [its.name for its in driver.session.snapshot.destinations] == ["vault"])
+
 
 def test_the_watch_sees_what_waits(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 
 from desktop.forms import EndpointDialog, JobDialog
+from desktop.forms.dialog import FormDialog
+from desktop.views.confirm import ConfirmDialog
 from tests.conftest import make_shop
 from tests.desktop.driver import Driver
 
@@ -69,3 +72,100 @@ def test_a_long_name_does_not_make_the_form_wider_than_its_dialog(driver: Driver
     dialog = driver.dialog(JobDialog)
     driver.until(lambda: dialog.isVisible())
     assert_fits(dialog)
+
+
+def in_sight(dialog: FormDialog, its: QWidget) -> bool:
+    seen = its.visibleRegion().boundingRect()
+    return not seen.isEmpty() and seen.height() == its.height()
+
+
+def scrolled_down(driver: Driver, dialog: FormDialog) -> None:
+    """The form in a window that is too low for it, looked at from its end."""
+    dialog.resize(dialog.width(), 360)
+    bar = dialog._area.verticalScrollBar()
+    driver.until(lambda: bar.maximum() > 100)
+    bar.setValue(bar.maximum())
+
+
+def filled_in(driver: Driver) -> EndpointDialog:
+    driver.go("destinations")
+    driver.press("New destination")
+    dialog = driver.dialog(EndpointDialog)
+    dialog.adapter.setCurrentIndex(dialog.adapter.findData("sftp"))
+    assert dialog.fields is not None
+    for name, value in {"host": "backup.example.net", "user": "strongroom", "path": "backups"}.items():
+        dialog.fields.set_value(name, value)
+    dialog.name.set_value("offsite")
+    dialog.fields._unfold(True)
+    return dialog
+
+
+@pytest.mark.parametrize("wrong", ["name", "host"])
+def test_save_shows_the_first_wrong_field_however_far_away_it_is(driver: Driver, wrong: str) -> None:
+    dialog = filled_in(driver)
+    assert dialog.fields is not None
+    field = dialog.name_field if wrong == "name" else dialog.fields.field("host")
+    field.control.clear()  # type: ignore[attr-defined]
+    scrolled_down(driver, dialog)
+    assert not in_sight(dialog, field.control)
+    driver.press("Save", dialog)
+    driver.until(lambda: in_sight(dialog, field.control) and in_sight(dialog, field.error))
+    assert field.control.hasFocus()
+
+
+def test_the_test_shows_the_first_wrong_field_too(driver: Driver) -> None:
+    dialog = filled_in(driver)
+    assert dialog.fields is not None
+    field = dialog.fields.field("host")
+    field.control.clear()  # type: ignore[attr-defined]
+    scrolled_down(driver, dialog)
+    driver.press("Test connection", dialog)
+    driver.until(lambda: in_sight(dialog, field.control) and in_sight(dialog, field.error))
+
+
+def test_a_job_without_a_name_shows_where_it_is_missing(driver: Driver) -> None:
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    driver.make_destination("nas", driver.folder / "nas")
+    driver.go("jobs")
+    driver.press("New job")
+    dialog = driver.dialog(JobDialog)
+    scrolled_down(driver, dialog)
+    driver.press("Save", dialog)
+    field = dialog.field("name")
+    driver.until(lambda: in_sight(dialog, field.control) and in_sight(dialog, field.error))
+    assert dialog.name.hasFocus()
+
+
+def test_long_names_push_no_button_out_of_the_job_s_form(driver: Driver) -> None:
+    name = "a-destination-whose-name-was-made-by-a-script-in-frankfurt-am-main"
+    driver.make_source("shop", make_shop(driver.folder / "shop.sqlite"))
+    driver.make_destination(name, driver.folder / "nas")
+    driver.make_job("nightly " * 20 + "end", encrypted=False)
+    driver.window.resize(900, 600)
+    driver.open_job("nightly " * 20 + "end")
+    driver.press("Edit")
+    dialog = driver.dialog(JobDialog)
+    driver.until(lambda: dialog.isVisible())
+    assert_fits(dialog)
+    assert dialog.width() <= driver.window.width()
+    out = driver.button(f"Leave {name} out", dialog)
+    assert out.visibleRegion().boundingRect().width() == out.width()
+
+
+def test_escape_asks_before_it_throws_away_what_was_entered(driver: Driver) -> None:
+    driver.go("destinations")
+    driver.press("New destination")
+    dialog = driver.dialog(EndpointDialog)
+    driver.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    driver.until(lambda: not driver.window.findChildren(EndpointDialog))
+    driver.press("New destination")
+    dialog = driver.dialog(EndpointDialog)
+    driver.write(dialog.name, "lots of work")
+    driver.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    question = driver.dialog(ConfirmDialog)
+    driver.qtbot.keyClick(question, Qt.Key.Key_Escape)
+    driver.until(lambda: not driver.window.findChildren(ConfirmDialog))
+    assert dialog.isVisible() and dialog.name.value() == "lots of work"
+    driver.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    driver.press("Close without saving", driver.dialog(ConfirmDialog))
+    driver.until(lambda: not driver.window.findChildren(EndpointDialog))
