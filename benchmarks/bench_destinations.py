@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -81,7 +80,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             s3.clear()
             sftp.clear()
             for place in ("copy", "ours"):
-                shutil.rmtree(folder / place, ignore_errors=True)
+                measuring.emptied(folder / place)
             (folder / "artifact").unlink(missing_ok=True)
 
         sizes = jobs.sizes(jobs.run(workspace, made["ours"]))

@@ -8,7 +8,6 @@ read-back (which the shell's has not), and with them.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -46,7 +45,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             made[name] = jobs.job(workspace, f"job-{proven}", source, [place], fingerprint=proven)
 
         def before(way: str) -> None:
-            shutil.rmtree(folder / "ours", ignore_errors=True)
+            measuring.emptied(folder / "ours")
             (folder / "artifact").unlink(missing_ok=True)
 
         sizes = jobs.sizes(jobs.run(workspace, made["ours"]))

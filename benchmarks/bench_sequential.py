@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -93,7 +92,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             s3.clear()
             sftp.clear()
             for place in ("copy", "ours"):
-                shutil.rmtree(folder / place, ignore_errors=True)
+                measuring.emptied(folder / place)
 
         sizes = jobs.sizes(jobs.run(workspace, made["ours"]))
         compared = measuring.Comparison(

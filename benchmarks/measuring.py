@@ -41,6 +41,13 @@ def need(*tools: str) -> None:
             raise Missing(f"the program {tool} is missing (Debian: {_PACKAGES.get(tool, tool)})")
 
 
+def emptied(folder: Path) -> None:
+    """Remove what lies in a folder; the folder itself stays, for a destination that is gone is missed."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 # ----------------------------------------------------------------------------------- the command line
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Missing, need
+from measuring import Missing, emptied, need
 
 if TYPE_CHECKING:
     from tests.parts.s3 import S3Server
@@ -148,4 +148,4 @@ class Sftp:
     def clear(self) -> None:
         """Remove what was uploaded."""
         for path in self.folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            emptied(path) if path.is_dir() else path.unlink()

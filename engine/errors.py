@@ -199,6 +199,10 @@ class StorageMissing(StorageError):
     """The named file is not at the destination."""
 
 
+class PlaceMissing(StorageError):
+    """The destination's own folder or bucket is not there: not mounted, renamed, or deleted."""
+
+
 class NameEscapes(StorageError):
     """A name is not relative and normalised, or would leave the destination's root."""
 

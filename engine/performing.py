@@ -15,6 +15,7 @@ from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, 
 from engine.notify import notify_of_broken
 from engine.recorder import Recorder
 from engine.records import Execution
+from engine.recovery import missing
 from engine.recovery.drill import drill_backup
 from engine.recovery.integrity import Verification, verify_backup
 from engine.recovery.restore import RestoreRequest, perform_restore
@@ -72,8 +73,9 @@ def _prove(
 ) -> tuple[Status, str]:
     """Verify or drill each backup that was asked for; one that fails does not keep the next from its turn."""
     with recorder.stage(Stage.INITIALIZE):
-        chosen, unreachable = _chosen(services, execution, recorder, cancel)
-    found: list[Verification] = []
+        chosen, unreachable, lost = _chosen(services, execution, recorder, cancel)
+    found = [missing.failed(its, recorder) for its in lost]
+    services.store.executions.set_labels(execution.id, {"outcomes": [_outcome(its) for its in found]})
     total = sum(its.size for its in chosen.values() if its is not None) or None
     done = 0
     with recorder.stage(Stage.VERIFY):
@@ -103,7 +105,7 @@ def _prove(
         notify_of_broken(
             services.store,
             services.endpoints,
-            [(its, chosen[its.backup_id]) for its in found],
+            [(its, chosen.get(its.backup_id)) for its in found],
             recorder,
             problems=unreachable,
         )
@@ -112,23 +114,25 @@ def _prove(
 
 def _chosen(
     services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
-) -> tuple[dict[str, Backup | None], list[Problem]]:
-    """The backups that were asked for, by ID, and the destinations that could not be asked.
+) -> tuple[dict[str, Backup | None], list[Problem], list[missing.Lost]]:
+    """The backups that were asked for, by ID; the destinations that could not be asked; what is gone.
 
     One whose sidecar cannot be read is None: it is no backup to work with, and it is not passed over.
     """
     ids = execution.labels.get("backups")
     if ids is not None:
-        return {backup_id: _readable(services, backup_id) for backup_id in ids}, []
+        return {backup_id: _readable(services, backup_id) for backup_id in ids}, [], []
+    before = services.store.backups.list()
     problems = services.catalogue.refresh(cancel=cancel)
     for problem in problems:
         recorder.log(str(problem), LogLevel.ERROR, details=problem.remedy)
     unreachable = [problem for problem in problems if problem.unreachable]
     backups = services.catalogue.list(refresh=False)
     if execution.kind == "drill":
-        return {backup.id: backup for backup in _newest(backups)}, unreachable
+        return {backup.id: backup for backup in _newest(backups)}, unreachable, []
     chosen: dict[str, Backup | None] = {backup.id: backup for backup in backups}
-    return chosen | dict.fromkeys(row.id for row in services.catalogue.unreadable()), unreachable
+    chosen |= dict.fromkeys(row.id for row in services.catalogue.unreadable())
+    return chosen, unreachable, missing.look(services, [row for row in before if row.id not in chosen])
 
 
 def _readable(services: Services, backup_id: str) -> Backup | None:

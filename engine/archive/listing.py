@@ -14,7 +14,7 @@ from engine.contract.checked_storage import CheckedStorage
 from engine.contract.values import StoredFile
 from engine.errors import SidecarTooNew, SidecarUnreadable, StorageMissing
 from engine.records import CachedBackup, Endpoint
-from engine.units import size_text
+from engine.units import counted, size_text
 
 _YOUNG = timedelta(hours=1)
 """A sidecar of the known size is read again until this long after it was written: clocks differ."""
@@ -41,8 +41,11 @@ class Listing:
                 if row is not None:
                     self.rows.append(row)
         if self.known and not files:
+            # They stay known, so that the next run and the next verification miss them as well.
+            gone = "It is not there any more, and nobody deleted it from here."
+            self.rows = [replace(row, problem=gone) for row in self.known.values()]
             self._tell(
-                f"{len(self.known)} backups were here, and nothing is there now.",
+                f"{counted(len(self.known), 'backup')} should be here, and nothing is there now.",
                 remedy="Is it the right disk, folder or bucket? Look before the next run.",
             )
         return self

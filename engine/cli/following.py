@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.cancellation import CancelToken
-from engine.cli.output import Output
+from engine.cli.output import ExitCode, Output
 from engine.cli.progress import ProgressView
 from engine.clock import utc_now
 from engine.events import Status
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 PATIENCE = 1.0
 """Seconds after which a person is told what an execution waits for."""
+LEAVE_WITHIN = 2.0
+"""Seconds after the third Ctrl-C in which the process is gone, whatever hangs."""
 LOOK = 0.2
 """Seconds between two looks at whether somebody pressed Ctrl-C; the end itself is noticed at once."""
 
@@ -40,6 +43,10 @@ class Interruptions:
         self.count += 1
         self.event.set()
         if self.count > 2:
+            # Leaving waits for threads, and one that the system itself holds up never ends.
+            end = threading.Timer(LEAVE_WITHIN, os._exit, (int(ExitCode.CANCELLED),))
+            end.daemon = True
+            end.start()
             raise KeyboardInterrupt("stopped without waiting for the clean-up; the next command does it")
 
 

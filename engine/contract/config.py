@@ -37,14 +37,19 @@ def field(
     placeholder: str = "",
     widget: Literal["", "file", "folder", "multiline"] = "",
     advanced: bool = False,
+    belongs_to: tuple[str, ...] = (),
     **constraints: Any,
 ) -> Any:
     """Declare a configuration field: pydantic's `Field` with what a form needs beside it.
 
     `widget` chooses a richer input than the type tells; `advanced` puts the field below the fold.
+    `belongs_to` is for what a person has confirmed about the values of other fields, such as a server's key:
+    a configuration file that leaves it out leaves it as it is, for as long as those are the same.
     `constraints` are pydantic's own (`ge`, `le`, `min_length`, `pattern` ...).
     """
     extra: dict[str, Any] = {"placeholder": placeholder, "widget": widget, "advanced": advanced}
+    if belongs_to:
+        extra["belongs_to"] = list(belongs_to)
     if default is ...:
         return Field(title=title, description=description, json_schema_extra=extra, **constraints)
     return Field(default, title=title, description=description, json_schema_extra=extra, **constraints)
@@ -65,6 +70,7 @@ class FieldSpec:
     minimum: float | None = None
     maximum: float | None = None
     advanced: bool = False
+    belongs_to: tuple[str, ...] = ()
 
 
 def describe(config: type[AdapterConfig]) -> tuple[FieldSpec, ...]:
@@ -94,6 +100,7 @@ def _spec(name: str, info: FieldInfo) -> FieldSpec:
         minimum=minimum,
         maximum=maximum,
         advanced=bool(extra.get("advanced", False)),
+        belongs_to=tuple(map(str, typing.cast("list[str]", extra.get("belongs_to", [])))),
     )
 
 

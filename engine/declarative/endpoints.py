@@ -36,6 +36,8 @@ def plan_endpoint(
     if known is not None and known.name != section.name:
         known = None  # found by an ID that happens to be somebody's name
     values = _values(document, config_class, section, place)
+    if known is not None and known.adapter == section.adapter:
+        values = {**_confirmed(config_class, known.config, values), **values}
     stored = _stored_secrets(workspace, known) if known and known.adapter == section.adapter else {}
     try:
         config = _built(config_class, values, stored)
@@ -79,6 +81,22 @@ def _values(
         elif spec.kind == "text" and isinstance(value, dict) and value.keys() <= {"env", "file"}:
             document.fail((*place, "config", spec.name), "only a secret may be a reference")
     return values
+
+
+def _confirmed(
+    config: type[AdapterConfig], before: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a person has confirmed since, about values that are the same now as then."""
+
+    def is_same(name: str) -> bool:
+        default = config.model_fields[name].default
+        return bool(values.get(name, default) == before.get(name, default))
+
+    return {
+        spec.name: before[spec.name]
+        for spec in describe(config)
+        if spec.belongs_to and spec.name in before and all(map(is_same, spec.belongs_to))
+    }
 
 
 def _absolute(folder: Path, value: str, *, is_folder: bool) -> str:

@@ -138,6 +138,13 @@ class Sqlite(strongroom.Source):
             # copy in steps beside a busy writer was restarted 4,762 times in 12 s and never ended.
             size = int(self._pragma(source, "page_count")) * int(self._pragma(source, "page_size"))
             self._need_room(folder, size)
+            if size == 0:
+                self.context.log(
+                    f"{path.name} has no page: what is backed up is an empty database.",
+                    LogLevel.WARNING,
+                    LogType.GENERAL,
+                    "If it should hold something, restore an older backup before retention deletes it.",
+                )
             copy.touch(0o600)
             target = opening.connect(copy, "mode=rw")
             try:

@@ -204,7 +204,7 @@ class LocalFolder(strongroom.Storage):
         if path.is_dir():
             return []
         if path.exists() or not make:
-            raise strongroom.StorageError(
+            raise strongroom.PlaceMissing(
                 f"{path} is {'not a folder' if path.exists() else 'not there'}.",
                 remedy="Mount the disk or make the folder that was meant, or correct the path.",
             )

@@ -82,7 +82,7 @@ class SftpServer(strongroom.Storage):
         try:
             with self._errors(name):
                 writer = upload.begin(seen)
-            self._copy(reader, upload, writer, name)
+            self._copy(reader, writer, name)
             with self._errors(name):
                 proof = upload.prove(writer, reader.sha256())
                 if not upload.publish(overwrite=overwrite):
@@ -90,8 +90,6 @@ class SftpServer(strongroom.Storage):
         except BaseException:
             upload.tidy()
             raise
-        finally:
-            upload.close()
         return strongroom.Published(proof)
 
     def get(self, name: str, offset: int = 0) -> Iterator[bytes]:
@@ -159,13 +157,12 @@ class SftpServer(strongroom.Storage):
         made.close()
         raise strongroom.StorageError("This connection was closed.")
 
-    def _copy(self, reader: strongroom.Reader, upload: Upload, writer: Writer, name: str) -> None:
+    def _copy(self, reader: strongroom.Reader, writer: Writer, name: str) -> None:
         # What the reader raises is not ours to translate: the dump failed, or somebody cancelled.
         while chunk := reader.read(writer.step):
             self.context.cancel.raise_if_cancelled()
             with self._errors(name):
                 writer.add(chunk)
-                upload.follow(writer)
         with self._errors(name):
             writer.flush()
 

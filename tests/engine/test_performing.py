@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,46 @@ def test_all_that_is_whole_passes(workspace: Workspace, backups: list[Backup]) -
     execution, outcomes = verified(workspace)
     assert execution.status is Status.SUCCESS
     assert outcomes == {backup.id: "passed" for backup in backups}
+
+
+def test_a_backup_that_is_gone_is_missed_once_by_a_look_at_everything(
+    bench: Bench, backups: list[Backup]
+) -> None:
+    newest, oldest = backups
+    sidecar_of(bench, oldest).unlink()
+    (bench.folder / "vault" / oldest.artifact).unlink()
+    execution, outcomes = verified(bench.workspace)
+    assert execution.status is Status.FAILED
+    assert outcomes == {newest.id: "passed", oldest.id: "failed"}
+    assert any(f"{oldest.artifact} is not at vault any more" in line for line in bench.log_of(execution))
+    assert verified(bench.workspace)[1] == {newest.id: "passed"}
+
+
+def test_where_all_are_gone_no_look_succeeds(bench: Bench, backups: list[Backup]) -> None:
+    for path in (bench.folder / "vault").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    for _ in range(2):
+        execution, outcomes = verified(bench.workspace)
+        assert execution.status is Status.FAILED
+        assert outcomes == {backup.id: "failed" for backup in backups}
+
+
+def test_what_another_installation_deletes_is_its_own_affair(bench: Bench, backups: list[Backup]) -> None:
+    newest, oldest = backups
+    row = bench.workspace.store.backups.get(oldest.id)
+    bench.workspace.store.backups.upsert(replace(row, job_id="another's"))
+    sidecar_of(bench, oldest).unlink()
+    (bench.folder / "vault" / oldest.artifact).unlink()
+    execution, outcomes = verified(bench.workspace)
+    assert (execution.status, outcomes) == (Status.SUCCESS, {newest.id: "passed"})
+
+
+def test_what_was_deleted_from_here_is_not_missed(bench: Bench, backups: list[Backup]) -> None:
+    newest, oldest = backups
+    bench.workspace.catalogue.delete(oldest.id)
+    execution, outcomes = verified(bench.workspace)
+    assert (execution.status, outcomes) == (Status.SUCCESS, {newest.id: "passed"})
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -35,6 +35,8 @@ def require_sqlite(path: Path) -> None:
             raise DatabaseMissing(
                 f"{path} is a folder, not an SQLite file.", remedy="Name the database file itself."
             )
+        if path.exists() and not path.is_file():  # opening a pipe would wait for who writes to it
+            raise DatabaseMissing(f"{path} is not a file.", remedy="Name the database file itself.")
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
             size = os.fstat(file.fileno()).st_size

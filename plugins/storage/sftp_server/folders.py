@@ -47,7 +47,7 @@ class Folders:
     def need_root(self) -> None:
         """Raise `StorageError` unless the folder is there."""
         if not self.has_root():
-            raise strongroom.StorageError(
+            raise strongroom.PlaceMissing(
                 f"The folder {self.root} is not there on the server.",
                 remedy="Make it, or correct the path. A relative path begins at the login folder.",
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing
+import re
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import strongroom
-from plugins.storage.sftp_server import protocol, reading
-from plugins.storage.sftp_server.hashing import Hashing
+from plugins.storage.sftp_server import reading
 from plugins.storage.sftp_server.remote import Remote
 
 if TYPE_CHECKING:
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 
 BY_SERVER = "SHA-256 computed by the server"
 BY_READING = "read back from the server"
+
+_BEGIN = 10.0
+"""Seconds for a shell to begin; what takes SFTP alone may never answer."""
+_SLOWEST = 4 << 20
+"""Bytes a second that the slowest server hashes."""
+
+_COMMAND = (
+    "exec sh -c 'IFS= read -r file || exit 3; "
+    'for tool in "openssl dgst -sha256 -r" sha256sum "sha256 -q" "shasum -a 256"; do '
+    "if command -v ${tool%% *} >/dev/null 2>&1; then "
+    'echo strongroom-hashing ${tool%% *}; $tool <"$file" && exit 0; fi; done; exit 127\''
+)
+"""The path comes by standard input, so no shell, whichever it is, has to be quoted for.
+
+OpenSSL first: it uses the processor's own instructions, with which it hashed 1.8 GB/s where Debian's
+sha256sum hashed 0.4."""
+_ANSWER = re.compile(rb"^strongroom-hashing (\S+)\r?\n([0-9a-f]{64})\b", re.MULTILINE)
 
 
 class Prover:
@@ -30,23 +48,12 @@ class Prover:
         self._has_shell = not always_read
         self.how = BY_READING
 
-    def follow(self, path: str) -> Hashing | None:
-        """Have the server hash a file while it is written; None where it does not.
-
-        Only where a file can be read before it is closed, as where it can be synced before that.
-        """
-        if not self._has_shell or not self._remote.has(protocol.FSYNC):
-            return None
-        return self._hashing(path, grows=True)
-
-    def prove(self, path: str, size: int, sha256: str, following: Hashing | None = None) -> str:
+    def prove(self, path: str, size: int, sha256: str) -> str:
         """Return how it was shown that the file has this SHA-256. Raises `ChecksumMismatch`, `Refused`.
 
         A hash of the server's own that differs is not believed before the file was read: where a shell
         sees other folders than SFTP, it may have hashed another file.
         """
-        if following is not None and self._result(following, size) == sha256:
-            return self.how
         if self._has_shell and self.by_server(path, size) == sha256:
             return self.how
         found = self.by_reading(path)
@@ -65,40 +72,41 @@ class Prover:
 
     def by_server(self, path: str, size: int) -> str | None:
         """Have the server hash the file; None where it does not, which is then remembered."""
-        hashing = self._hashing(path)
-        if hashing is None:
-            return None
-        with closing(hashing):
-            return self._result(hashing, size)
-
-    def _hashing(self, path: str, *, grows: bool = False) -> Hashing | None:
-        from strongroom.ssh import SshError
+        from strongroom.ssh import SshError, run
 
         if "\n" in path:
             return None
         try:
-            return Hashing(self._connection, path, grows=grows)
+            answer = run(
+                self._connection,
+                _COMMAND,
+                given=path.encode("utf-8", "surrogateescape") + b"\n",
+                waiting=self._patience(size),
+            )
         except SshError:
-            self._lost()
+            if not self._connection.is_alive:
+                raise
+            self._has_shell = False
             return None
-
-    def _result(self, hashing: Hashing, size: int) -> str | None:
-        from strongroom.ssh import SshError
-
-        try:
-            found = hashing.finish(size, self._context.alive)
-        except SshError:
-            self._lost()
-            return None
-        if found is None:
+        match = _ANSWER.search(answer.output)
+        if match is None or answer.status != 0:
             # A file that is not there is the caller's to notice; no answer at all is the server's way.
-            self._has_shell = hashing.has_begun
+            self._has_shell = b"strongroom-hashing" in answer.output
             return None
-        self.how = f"{BY_SERVER} ({found.tool})"
-        return found.sha256
+        self.how = f"{BY_SERVER} ({match[1].decode('ascii', 'replace')})"
+        return match[2].decode()
 
-    def _lost(self) -> None:
-        """Remember that there is no shell. Raises the error in hand when it is the connection that ended."""
-        if not self._connection.is_alive:
-            raise
-        self._has_shell = False
+    def _patience(self, size: int) -> Callable[[bytes], float]:
+        """How long to wait: little for the shell, then as long as the slowest server hashes."""
+        told = time.monotonic()
+
+        def waiting(output: bytes) -> float:
+            nonlocal told
+            if b"strongroom-hashing" not in output:
+                return _BEGIN
+            if time.monotonic() - told >= 1:
+                told = time.monotonic()
+                self._context.alive(0)
+            return _BEGIN + 60 + size / _SLOWEST
+
+        return waiting

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import strongroom
 from plugins.storage.sftp_server import protocol
-from plugins.storage.sftp_server.hashing import PIECE, Hashing
 from plugins.storage.sftp_server.opening import Opened
 from plugins.storage.sftp_server.protocol import Attributes, Code, Nonsense, Refused
 from plugins.storage.sftp_server.writing import Writer
@@ -23,8 +22,6 @@ class Upload:
         self._target = there.folders.path(parts)
         self._made: list[str] = []
         self._writer: Writer | None = None
-        self._is_followed = False
-        self._following: Hashing | None = None
 
     def begin(self, seen: Sequence[Attributes | None]) -> Writer:
         """Open the temporary file, making its folders; `seen` is what lies on the way there.
@@ -43,23 +40,12 @@ class Upload:
             seen = folders.see(self._parts)
         raise AssertionError("the loop returns or raises")
 
-    def follow(self, writer: Writer) -> None:
-        """Have the server hash what it has so far, so that little is left to hash at the end.
-
-        A file of one piece is not worth the command. Raises the connection's errors.
-        """
-        if self._following is not None:
-            self._following.has(writer.confirmed)
-        elif writer.confirmed >= PIECE and not self._is_followed:
-            self._is_followed = True
-            self._following = self._there.prover.follow(self._temporary)
-
     def prove(self, writer: Writer, sha256: str) -> str:
         """Return how it was shown that the server holds these bytes, when its disk does, too.
 
         It hashes while its disk writes. Raises `ChecksumMismatch`.
         """
-        proof = self._there.prover.prove(self._temporary, writer.size, sha256, self._following)
+        proof = self._there.prover.prove(self._temporary, writer.size, sha256)
         writer.finish()
         return proof
 
@@ -93,11 +79,6 @@ class Upload:
             # It cannot be done at once here: for a moment there is no such file.
             remote.remove(self._target)
             remote.rename(self._temporary, self._target)
-
-    def close(self) -> None:
-        """Let go of the command that hashes."""
-        if self._following is not None:
-            self._following.close()
 
     def tidy(self) -> None:
         """Remove what was written, as far as that can be done in a moment; it is on record besides."""

@@ -63,6 +63,7 @@ class Settings(strongroom.AdapterConfig):
         placeholder="ssh-ed25519 SHA256:…",
         pattern=r"^\s*$|^\s*[a-z0-9@.-]+\s+SHA256:[A-Za-z0-9+/]{43}=?\s*$",
         advanced=True,
+        belongs_to=("host", "port"),
     )
     known_hosts: Path | None = strongroom.field(
         None,

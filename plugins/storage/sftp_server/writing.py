@@ -34,11 +34,6 @@ class Writer:
         """The bytes that one request carries at most; chunks of this size are sent without being copied."""
         return self._remote.sizes.write
 
-    @property
-    def confirmed(self) -> int:
-        """The bytes from the beginning on that the server says it has written."""
-        return self.size - self._behind
-
     def add(self, chunk: bytes) -> None:
         """Append all of `chunk`. Raises what the server said to an earlier one.
 

@@ -163,8 +163,22 @@ def test_a_folder_that_is_empty_all_at_once_is_a_problem(bench: Bench, vault: Pa
     shutil.rmtree(vault)
     vault.mkdir()
     [problem] = bench.workspace.catalogue.refresh()
-    assert problem.message == "2 backups were here, and nothing is there now."
+    assert problem.message == "2 backups should be here, and nothing is there now."
     assert bench.workspace.catalogue.list() == []
+    # They are missed for as long as nothing takes their place.
+    assert [again.message for again in bench.workspace.catalogue.refresh()] == [problem.message]
+    assert len(bench.workspace.catalogue.unreadable()) == 2
+
+
+def test_backups_that_come_back_are_backups_again(bench: Bench, vault: Path) -> None:
+    made = runs(bench, 2)
+    away = vault.rename(vault.with_name("away"))
+    vault.mkdir()
+    assert bench.workspace.catalogue.list() == []
+    vault.rmdir()
+    away.rename(vault)
+    assert {backup.artifact for backup in bench.workspace.catalogue.list()} == {its.artifact for its in made}
+    assert list(bench.workspace.catalogue.unreadable()) == []
 
 
 # ------------------------------------------------------------------------- sidecars that are not right

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, name: str) -> None:
     assert [path for path in backups.rglob("*") if path.is_file()] == [], "what was half-written is removed"
     (listed,) = json.loads(slow.process("history", "--json").stdout)
     assert listed["status"] == "Cancelled"
+
+
+def test_the_third_signal_ends_what_nothing_else_ends(slow: Terminal) -> None:
+    """As where the system itself holds a thread up: a network disk that is gone, a silent pipe."""
+    plugin = slow.folder / "site" / "slow_plugin.py"
+    deaf = plugin.read_text().replace("self.context.cancel.wait(60)", "__import__('time').sleep(600)")
+    plugin.write_text(deaf)
+    process = slow.start("run", "shop-nightly", "--json")
+    until(process, "the dump stalls here")
+    for _ in range(3):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)  # equal signals that come at once count as one
+    process.communicate(timeout=15)
+    assert process.returncode == 4
+    (settled,) = json.loads(slow.process("history", "--json").stdout)
+    assert settled["status"] == "Failed", "the next command settles it"
 
 
 @pytest.mark.parametrize("how", ["| true", ">&-", "2>&-", ">&- 2>&- <&-", "--json | true", "--json 2>&-"])

@@ -205,6 +205,36 @@ def test_a_secret_that_is_left_out_stays_and_an_empty_one_goes(workspace: Worksp
     assert workspace.endpoints.get("source", "shop").secret_names == ()
 
 
+CONFIRMED = f"ssh-ed25519 SHA256:{'A' * 43}"
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (("/backups", "/other"), True),
+        (("user = ", "port = 22, user = "), True),
+        (("user = ", "port = 2222, user = "), False),
+        (("backup.example.org", "another.example.org"), False),
+        (("user = ", 'host_key = "", user = '), False),
+    ],
+)
+def test_a_host_key_that_was_confirmed_stays_while_the_server_is_the_same(
+    workspace: Workspace, folder: Path, change: tuple[str, str], kept: bool
+) -> None:
+    text = (
+        '[[destination]]\nname = "a"\nadapter = "sftp"\n'
+        'config = { host = "backup.example.org", user = "u", path = "/backups", agent = true }\n'
+    )
+    apply(workspace, text, folder)
+    saved = workspace.endpoints.get("destination", "a")
+    values = {**saved.config, "host_key": CONFIRMED}
+    workspace.endpoints.save("destination", "a", "sftp", values, id=saved.id)
+    assert apply(workspace, text, folder) == {"destination a": "unchanged"}
+    apply(workspace, text.replace(*change), folder)
+    after = workspace.endpoints.get("destination", "a").config
+    assert after.get("host_key", "") == (CONFIRMED if kept else "")
+
+
 def test_a_connection_url_with_a_new_password_replaces_the_stored_one(
     workspace: Workspace, folder: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from engine.cli import documents
 from engine.configuration.keys import Keys
 from engine.events import Event, ExecutionFinished, LogLevel, Stage, Status
-from engine.records import JobOptions
+from engine.records import JobDestination, JobOptions
 from engine.workspace import Workspace
 from tests.conftest import Bench, make_shop, rows_of
 
@@ -349,3 +350,41 @@ def test_a_spool_without_room_for_what_the_last_backup_took_is_said_before_the_d
     assert (execution.status, execution.error_kind) == (Status.FAILED, "SpoolError")
     assert "1.0 kB free" in (execution.error or "")
     assert not any(line.startswith("Dumping") for line in bench.log_of(execution))
+
+
+# ------------------------------------------------------------------------------ what should be there
+
+
+def warned(bench: Bench, execution: object) -> list[str]:
+    return [line for line in bench.log_of(execution) if "not there" in line]  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_gone_fails_and_is_not_made_anew(bench: Bench, tmp_path: Path) -> None:
+    """An unmounted disk looks like that: a new folder would lie on another disk."""
+    places = {name: ("local", {"path": str(tmp_path / name)}) for name in ("one", "two")}
+    job = bench.job(destinations=places)
+    assert bench.run(job).status is Status.SUCCESS
+    (tmp_path / "one").rename(tmp_path / "away")
+    execution = bench.run(job)
+    assert execution.status is Status.PARTIAL
+    errors = {place.name: place.error for place in execution.destinations}
+    assert "is not there, and 1 backup should be in it" in (errors["one"] or "")
+    assert not errors["two"]
+    assert not (tmp_path / "one").exists()
+    # Making it by hand is how a person says that this is right.
+    (tmp_path / "one").mkdir()
+    execution = bench.run(job)
+    assert execution.status is Status.SUCCESS
+    assert len(warned(bench, execution)) == 1
+    assert warned(bench, bench.run(job)) == []
+
+
+def test_the_folder_of_another_jobs_backups_is_missed_too(bench: Bench, tmp_path: Path) -> None:
+    bench.run(bench.job())
+    (tmp_path / "vault").rename(tmp_path / "away")
+    other = bench.job("another", destinations={"vault2": ("local", {"path": str(tmp_path / "second")})})
+    vault = bench.workspace.endpoints.get("destination", "vault")
+    target = JobDestination(vault.id, vault.name, 0, {"mode": "none"})
+    execution = bench.run(bench.workspace.jobs.save(replace(other, destinations=(target,))))
+    assert execution.status is Status.FAILED
+    assert not (tmp_path / "vault").exists()

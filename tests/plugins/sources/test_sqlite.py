@@ -401,3 +401,21 @@ def test_names_and_files(tmp_path: Path, around: Surroundings) -> None:
     assert source.file_of(source.scratch_name("my.app", "r1", tmp_path / "scratch")).parent != tmp_path
     assert source.restored_name("whatever it was") == "my.app"
     assert source.restore_command("a b") == "cat > 'a b.sqlite'"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, around: Surroundings) -> None:
+    path = tmp_path / "pipe.sqlite"
+    os.mkfifo(path)
+    source = Sqlite(Sqlite.Config(path=str(path)), around.context)
+    for attempt in (source.check, lambda: dumped(source, "pipe")):
+        with pytest.raises(strongroom.DatabaseMissing, match="is not a file"):
+            attempt()
+
+
+def test_a_file_without_a_byte_is_told_of(tmp_path: Path, around: Surroundings) -> None:
+    """A crash on a full disk leaves such a file; it is an empty database all the same."""
+    (tmp_path / "shop.sqlite").touch()
+    source = Sqlite(Sqlite.Config(path=str(tmp_path / "shop.sqlite")), around.context)
+    chunks, _ = dumped(source, "shop")
+    assert b"".join(chunks)
+    assert [level for message, level in around.log if "empty database" in message] == [LogLevel.WARNING]

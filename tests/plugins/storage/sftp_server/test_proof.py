@@ -14,7 +14,7 @@ import pytest
 
 import strongroom
 from plugins.storage.sftp import SftpServer
-from plugins.storage.sftp_server import hashing, proof, reading
+from plugins.storage.sftp_server import proof, reading
 from strongroom.testing.readers import HookedReader, StreamReader, context
 from tests.conformance.test_storages import flip_in_the_middle
 from tests.parts.cancelling import cancelled_within
@@ -188,91 +188,6 @@ def test_a_hash_that_is_wrong_is_not_believed_before_the_file_was_read(
         verified(storage, "a.dump", data)
 
 
-# --------------------------------------------------------------------------------------- while it grows
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """The commands that hash, as whether each was for a file that grew."""
-    begun: list[bool] = []
-
-    class Noting(hashing.Hashing):
-        def __init__(self, connection: Any, path: str, *, grows: bool = False) -> None:
-            begun.append(grows)
-            super().__init__(connection, path, grows=grows)
-
-    monkeypatch.setattr(proof, "Hashing", Noting)
-    return begun
-
-
-@pytest.mark.parametrize("size", [2 * hashing.PIECE - 1, 3 * hashing.PIECE, 5 * hashing.PIECE + 12345])
-def test_a_large_file_is_hashed_while_it_grows(
-    storage: SftpServer, reads: list[str], commands: list[bool], size: int
-) -> None:
-    assert put(storage, "a.dump", os.urandom(size)).startswith(BY_SERVER)
-    assert commands == [True] and reads == []
-
-
-def test_damage_is_found_by_a_hash_that_follows(storage: SftpServer, folder: Path) -> None:
-    def damage(position: int) -> None:
-        # 40 MiB are there by then, and 32 of them have been hashed at most.
-        if 44 * MIB <= position < 47 * MIB:
-            (temporary,) = folder.iterdir()
-            with temporary.open("r+b") as file:
-                file.seek(36 * MIB)
-                file.write(b"damaged")
-
-    with pytest.raises(strongroom.ChecksumMismatch):
-        storage.put("a.dump", HookedReader(64 * MIB, damage), begun=lambda leftover: None)
-    assert list(folder.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("tool_name", "script"),
-    [("openssl", "exit 1"), ("openssl", "cat >/dev/null; echo nothing"), ("dd", "exit 1"), ("cat", "exit 1")],
-)
-def test_a_hash_that_cannot_follow_gives_way_to_one_of_the_whole(
-    at: Callable[..., tuple[SftpServer, Path]],
-    tmp_path: Path,
-    reads: list[str],
-    commands: list[bool],
-    tool_name: str,
-    script: str,
-) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    tool(tools, tool_name, script)
-    storage, _ = at(f"SetEnv PATH={tools}:/usr/bin:/bin")
-    how = put(storage, "a.dump", os.urandom(40 * MIB))
-    assert commands[0] is True
-    if script.endswith("nothing"):
-        assert how == BY_READING
-    else:
-        assert how.startswith(BY_SERVER) and commands == [True, False] and reads == []
-
-
-@pytest.mark.parametrize("instead", ["true", "kill -9 $$", "head -c 1000 /dev/zero", "sleep 0.1; exit 1"])
-def test_a_shell_that_ends_does_not_end_the_upload(
-    at: Callable[..., tuple[SftpServer, Path]], reads: list[str], tmp_path: Path, instead: str
-) -> None:
-    storage, _ = at(**forced(tmp_path, instead))
-    assert put(storage, "a.dump", os.urandom(70 * MIB)) == BY_READING
-    assert len(reads) == 1
-
-
-def test_a_cancel_while_a_hash_follows_leaves_nothing(opened: Opener, folder: Path) -> None:
-    token = strongroom.CancelToken()
-
-    def cancel(position: int) -> None:
-        if position >= 40 * MIB:
-            token.cancel("enough")
-
-    storage = opened(token)
-    with pytest.raises(strongroom.Cancelled):
-        storage.put("a.dump", HookedReader(64 * MIB, cancel), begun=lambda leftover: None)
-    assert list(folder.iterdir()) == []
-
-
 # ----------------------------------------------------------------------------------- where there is none
 
 
@@ -315,7 +230,7 @@ def test_nonsense_in_place_of_a_shell_is_no_proof(
 def test_a_shell_that_says_nothing_is_left_after_a_while(
     at: Callable[..., tuple[SftpServer, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hashing, "_BEGIN", 0.5)
+    monkeypatch.setattr(proof, "_BEGIN", 0.5)
     storage, _ = at(**forced(tmp_path, HANG))
     begun = time.monotonic()
     assert put(storage, "a.dump", b"data") == BY_READING
@@ -377,7 +292,7 @@ def test_a_long_hash_gives_signs_of_life_and_has_time(
     tools = tmp_path / "tools"
     tools.mkdir()
     tool(tools, "openssl", "sleep 4.5; exec /usr/bin/openssl dgst -sha256 -r")
-    monkeypatch.setattr(hashing, "_BEGIN", 3.0)
+    monkeypatch.setattr(proof, "_BEGIN", 3.0)
     moved: list[int] = []
     storage, _ = at(f"SetEnv PATH={tools}:/usr/bin:/bin", alive=moved.append)
     assert put(storage, "a.dump", b"data").startswith(BY_SERVER)
@@ -387,7 +302,7 @@ def test_a_long_hash_gives_signs_of_life_and_has_time(
 def test_a_cancel_ends_the_wait_for_the_servers_hash(
     opened: Opener, folder: Path, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hashing, "_COMMAND", f"touch {folder}/began; {HANG}")
+    monkeypatch.setattr(proof, "_COMMAND", f"touch {folder}/began; {HANG}")
     began = folder / "began"
 
     def begun() -> None:
