@@ -192,11 +192,11 @@ class Recorder:
     ) -> None:
         """Tell of one destination's row: of each change of state, of its bytes about five times a second."""
         with self._lock:
-            self._take_copy(name, state, database, bytes_sent, total)
             changed = state is not self._states.get(name) or state not in _MOVING
             if not self._due(f"destination {name}", time.monotonic(), changed):
                 return
             self._states[name] = state
+            self._take_copy(name, state, database, bytes_sent, total)  # as it is told: both say the same
         self._emit(
             DestinationProgress(
                 self.execution_id,

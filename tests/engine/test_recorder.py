@@ -202,6 +202,15 @@ def test_no_upload_fails_because_its_percentage_could_not_be_stored(
     uploading(recorder, "far", 500)
 
 
+def test_the_percentage_says_what_the_row_of_the_slowest_says(recorder: Recorder, seen: list[Event]) -> None:
+    uploading(recorder, "far", 0, None)
+    uploading(recorder, "far", 900, None)  # too soon after the last to be told
+    dumped(recorder, 1000)
+
+    assert [event.bytes_sent for event in seen if isinstance(event, DestinationProgress)] == [0]
+    assert percents(seen) == [0.0]
+
+
 def test_a_speed_is_measured_over_a_second_at_least(
     recorder: Recorder, seen: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
