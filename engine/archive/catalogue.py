@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.archive.backups import Backup, Problem, Seen, backup_id
@@ -44,6 +45,10 @@ __all__ = ["Backup", "Catalogue", "Problem", "backup_id"]
 
 Backups = list[Backup]
 Problems = list[Problem]
+
+
+_AHEAD = timedelta(hours=1)
+"""A backup that is dated later than this from now was written by a clock that was wrong."""
 
 
 class Catalogue:
@@ -197,7 +202,8 @@ class Catalogue:
         """Delete a backup for good.
 
         Refused (`UsageError`) for a locked one, and for the newest good one of its job and database at
-        its destination; `SidecarUnreadable` for one whose sidecar cannot be read (DESIGN, section 7).
+        its destination, unless it is dated in the future and there is another; `SidecarUnreadable` for one
+        whose sidecar cannot be read (DESIGN, section 7).
         """
         place = self.get(backup_id).destination
         for problem in self.refresh(place):
@@ -213,7 +219,9 @@ class Catalogue:
                 remedy="Find out who changed it; then remove the files by hand.",
             )
         rivals = [its for its in self.list(place, refresh=False) if _rivals(its, backup)]
-        if backup.good and not any(its.order > backup.order for its in rivals):
+        # One that a clock ahead of time has dated would stay the newest until that day.
+        is_ahead = backup.sidecar.created_at > self._clock() + _AHEAD
+        if backup.good and not any(its.order > backup.order for its in rivals) and not (is_ahead and rivals):
             raise UsageError(
                 f"{backup.artifact} is the newest good backup of {backup.sidecar.database} by the job "
                 f"{backup.sidecar.job!r} at {backup.destination}, which is never deleted.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -411,6 +412,20 @@ def test_deleting_removes_all_that_lies_beside(bench: Bench) -> None:
     assert [its.id for its in bench.workspace.catalogue.list(refresh=False)] == [newest.id]
     with pytest.raises(NotFound):
         bench.workspace.catalogue.delete(oldest.id)
+
+
+def test_one_that_a_wrong_clock_dated_ahead_can_be_deleted_where_there_is_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, oldest = runs(bench, 2)
+    catalogue = bench.workspace.catalogue
+    with pytest.raises(UsageError, match="newest good backup"):
+        catalogue.delete(newest.id)
+    made = max(newest.sidecar.created_at, oldest.sidecar.created_at)
+    monkeypatch.setattr(catalogue, "_clock", lambda: made - timedelta(days=400))
+    catalogue.delete(catalogue.list()[0].id)
+    with pytest.raises(UsageError, match="newest good backup"):
+        catalogue.delete(catalogue.list()[0].id)
 
 
 def test_the_newest_good_backup_is_never_deleted(bench: Bench) -> None:
