@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,10 @@ from engine.records import Execution, Job, JobDestination
 from engine.secrets import VaultSecrets
 from engine.workspace import Workspace
 from tests.parts.faulty import faulty_registry
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever started the tests in the background: what they start would ignore Ctrl-C as well, as it should.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAIT = 60.0
 """Seconds that a test waits for an execution before it says that it hangs."""
