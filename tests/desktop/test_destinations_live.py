@@ -136,6 +136,7 @@ def test_the_page_of_a_run_of_long_ago_shows_the_same(driver: Driver) -> None:
     driver.until(lambda: page.panel.state is Status.SUCCESS)
     driver.until(page.panel.copies.isVisible)
     its = page.follower.execution_id
+    driver.read(lambda workspace: workspace.wait(its, 30))  # type: ignore[attr-defined]  # its last events, too
     driver.session.live._runs.clear()  # as after a restart: it comes from the store
     driver.application.window.show_execution(its)
     again = driver.execution()
