@@ -28,7 +28,7 @@ def first_look(ctx: RunnerContext, destination: DestinationContext) -> None:
     known = services.store.backups.list(destination_id=place)
     if destination.opener is None or not (left or known):
         return
-    ours = services.store.backups.list(destination_id=place, job_id=ctx.job.id)
+    ours = [row for row in known if row.job_id == ctx.job.id]
 
     def look(storage: CheckedStorage) -> list[tuple[str, str]]:
         found = []

@@ -15,12 +15,13 @@ from pydantic import SecretStr
 
 import strongroom
 from plugins.sources.postgres import catalogue, swapping
-from plugins.sources.postgres.connection import MOST, Connection, conninfo, fits, merged_with_url
+from plugins.sources.postgres.connection import MOST, Connection, conninfo, fits, values_of_url
 from plugins.sources.postgres.dumping import begin_dump
 from plugins.sources.postgres.failures import DatabaseClosed
 from plugins.sources.postgres.restoring import Restorer, drop
 from plugins.sources.postgres.session import Psql
 from plugins.sources.postgres.tools import Toolbox, Version
+from plugins.sources.urls import merged_with_url
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
 
 
@@ -113,7 +114,7 @@ class PostgreSQL(strongroom.Source):
         @pydantic.model_validator(mode="before")
         @classmethod
         def _take_url_apart(cls, values: Any) -> Any:
-            return merged_with_url(values)
+            return merged_with_url(values, values_of_url)
 
     config: Config
 

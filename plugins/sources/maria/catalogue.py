@@ -54,6 +54,11 @@ class DatabaseOptions:
     charset: str
     collation: str
 
+    @property
+    def words(self) -> str:
+        """As CREATE DATABASE and ALTER DATABASE take them."""
+        return f"CHARACTER SET {self.charset} COLLATE {self.collation}"
+
 
 def server(client: Client) -> Server:
     [(version, comment, folds)] = client.ask("SELECT VERSION(), @@version_comment, @@lower_case_table_names;")

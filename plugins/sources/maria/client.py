@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ _ARGUMENTS = (
     *("--batch", "--skip-column-names", "--binary-mode", "--default-character-set=utf8mb4"),
     "--skip-auto-rehash",
 )
+_ESCAPED = re.compile(r"\\([nt0\\])")
 _ESCAPES = {"n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 
 
@@ -26,18 +28,7 @@ def rows_of(output: bytes) -> list[Row]:
 
 
 def _unescaped(value: str) -> str:
-    if "\\" not in value:
-        return value
-    first, *rest = value.split("\\\\")
-    parts = [first, *rest]
-    return "\\".join(_unescaped_part(part) for part in parts)
-
-
-def _unescaped_part(part: str) -> str:
-    for letter, meant in _ESCAPES.items():
-        if letter != "\\":
-            part = part.replace(f"\\{letter}", meant)
-    return part
+    return _ESCAPED.sub(lambda match: _ESCAPES[match[1]], value)
 
 
 class Client:

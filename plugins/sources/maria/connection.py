@@ -6,7 +6,6 @@ secret, and what other files of the machine say does not change a backup.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -72,22 +71,6 @@ def values_of_url(url: str) -> dict[str, Any]:
         elif key not in _HARMLESS:
             raise ValueError(f"the URL's option {option!r} is not understood")
     return values
-
-
-def merged_with_url(values: Any) -> Any:
-    """Take the field `url` apart into the other fields; what is given beside it wins."""
-    if not isinstance(values, Mapping):
-        return values
-    rest = dict(values)
-    url = rest.pop("url", None)
-    if isinstance(url, SecretStr):
-        url = url.get_secret_value()
-    if not url:
-        return rest
-    if not isinstance(url, str):
-        raise ValueError("a connection URL is a text")
-    given = {name: value for name, value in rest.items() if value not in (None, "", [], ())}
-    return {**rest, **values_of_url(url), **given}
 
 
 def identifier(name: str) -> str:

@@ -62,7 +62,7 @@ def begin_dump(
     counter = RowCounter()
 
     def chunks() -> Iterator[bytes]:
-        first = OPTIONS + f"CHARACTER SET {made.charset} COLLATE {made.collation}\n".encode()
+        first = OPTIONS + f"{made.words}\n".encode()
         for chunk in checked(_tool(context, process, tool, client.connection, database), tool):
             if first:
                 yield first
@@ -104,6 +104,6 @@ def checked(chunks: Iterator[bytes], tool: Found) -> Iterator[bytes]:
         )
 
 
-def is_ended(tail: bytes) -> bool:
+def is_ended(tail: bytes | bytearray) -> bool:
     """Whether the last line that is not empty is the end mark."""
     return tail.rstrip().rpartition(b"\n")[2].startswith(END_MARK)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 
+from plugins.sources.feeding import feed
 from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import DatabaseOptions
 from plugins.sources.maria.client import Client
@@ -52,7 +53,7 @@ class Restorer:
             self._client.ask(f"{plain} CHARACTER SET utf8mb4;")
             return
         try:
-            self._client.ask(f"{plain} CHARACTER SET {made.charset} COLLATE {made.collation};")
+            self._client.ask(f"{plain} {made.words};")
         except SourceError as error:
             # 1273, 1115: a collation or character set that this server has not, as from MySQL to MariaDB.
             if not re.search(r"\b(1273|1115|1253)\b", error.message):
@@ -65,19 +66,8 @@ class Restorer:
             argv = [client.tool.path, options, *_ARGUMENTS, f"--database={database}"]
             process = self._context.host.run(argv, stdin=True)
             with process:
-                gone = False
-                tail = b""
-                for chunk in chunks:  # to the end, even when the client wants no more: the end is what proves
-                    self._context.cancel.raise_if_cancelled()
-                    tail = (tail + chunk)[-_TAIL:]
-                    if not gone:
-                        try:
-                            process.write(chunk)
-                        except BrokenPipeError:
-                            gone = True
-                            if process.wait() != 0:
-                                break
-                if not gone and not is_ended(tail):
+                tail = bytearray()
+                if feed(process, _noting(chunks, tail), self._context.cancel) and not is_ended(tail):
                     raise DumpIncomplete(
                         "The dump lacks its end mark: it is not whole.", remedy="Restore another backup."
                     )
@@ -95,6 +85,14 @@ class Restorer:
             drop(self._client, database)
             if there is not None:
                 self._create(database, there)
+
+
+def _noting(chunks: Iterable[bytes], tail: bytearray) -> Iterator[bytes]:
+    """The same chunks; `tail` always holds the last bytes of what went by."""
+    for chunk in chunks:
+        tail += chunk[-_TAIL:]
+        del tail[:-_TAIL]
+        yield chunk
 
 
 def drop(client: Client, database: str) -> None:

@@ -13,12 +13,13 @@ import strongroom
 from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import Server
 from plugins.sources.maria.client import Client
-from plugins.sources.maria.connection import MOST, Connection, fit, fits, merged_with_url
+from plugins.sources.maria.connection import MOST, Connection, fit, fits, values_of_url
 from plugins.sources.maria.dumping import arguments, begin_dump
 from plugins.sources.maria.failures import failure
 from plugins.sources.maria.restoring import Restorer, drop
 from plugins.sources.maria.swapping import Swap
 from plugins.sources.maria.tools import Toolbox
+from plugins.sources.urls import merged_with_url
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
 
 
@@ -85,7 +86,7 @@ class ServerConfig(strongroom.AdapterConfig):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _take_url_apart(cls, values: Any) -> Any:
-        return merged_with_url(values)
+        return merged_with_url(values, values_of_url)
 
 
 class MariaFamily(strongroom.Source):

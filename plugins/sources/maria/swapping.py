@@ -68,7 +68,7 @@ class Swap:
         return self._kept
 
     def _create(self, database: str, made: DatabaseOptions) -> None:
-        self._client.ask(f"CREATE DATABASE {identifier(database)} {_words(made)};")
+        self._client.ask(f"CREATE DATABASE {identifier(database)} {made.words};")
 
     def _move(self, ways: list[tuple[str, str]], options: dict[str, DatabaseOptions]) -> None:
         """Give all that each first database holds to the second one, and drop the last of the first ones."""
@@ -151,7 +151,7 @@ class Swap:
 
         The database's collation comes first: the server notes it with each of them.
         """
-        first = f"ALTER DATABASE {_words(made)};\n".encode()
+        first = f"ALTER DATABASE {made.words};\n".encode()
         code = self._dumped(database, "--no-create-info", "--routines", "--events", "--triggers")
         views = [name for _, name in self._named(database, "VIEW")]
         # Views after routines, which they may call; triggers and events may call anything when they run.
@@ -191,7 +191,3 @@ class Swap:
             user, _, place = definer.rpartition("@")
             by = f"DEFINER = {identifier(user)}@{identifier(place)}"
             self._client.ask(f"ALTER {by} EVENT {identifier(database)}.{identifier(name)} DISABLE;")
-
-
-def _words(made: DatabaseOptions) -> str:
-    return f"CHARACTER SET {made.charset} COLLATE {made.collation}"

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 
+from plugins.sources.feeding import feed
 from plugins.sources.postgres.connection import Connection, conninfo
 from plugins.sources.postgres.failures import REFUSED, failure
 from plugins.sources.postgres.tools import Found, Version
@@ -108,16 +109,7 @@ class _Feeder:
 
     def _feed(self) -> None:
         try:
-            gone = False
-            for chunk in self._chunks:  # to the end, for the end is what proves the archive whole
-                self._cancel.raise_if_cancelled()
-                if not gone:
-                    try:
-                        self._process.write(chunk)
-                    except BrokenPipeError:
-                        if self._process.wait() != 0:
-                            return
-                        gone = True
+            feed(self._process, self._chunks, self._cancel)
         except BaseException as error:
             self.error = error
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from plugins.sources.feeding import feed
 from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.archive import Archive, peek
 from plugins.sources.postgres.connection import conninfo, identifier, literal
@@ -79,16 +80,7 @@ class Restorer:
             argv.insert(1, "--single-transaction")
         process = self._context.host.run(argv, env=self._psql.connection.environment(), stdin=True)
         with process:
-            gone = False
-            for chunk in chunks:  # to the end, even when the tool wants no more: the end is what proves
-                self._context.cancel.raise_if_cancelled()
-                if not gone:
-                    try:
-                        process.write(chunk)
-                    except BrokenPipeError:
-                        gone = True
-                        if process.wait() != 0:
-                            break
+            feed(process, chunks, self._context.cancel)
             process.close_stdin()
             status = process.wait()
             self._context.cancel.raise_if_cancelled()

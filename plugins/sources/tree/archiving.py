@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from plugins.sources.feeding import feed
 from plugins.sources.tree.scanning import TarScanner
 from strongroom import (
     Context,
@@ -171,24 +172,19 @@ def unpack(context: Context, tools: Tools, folder: str, chunks: Iterable[bytes])
     scanner = TarScanner()
     argv = [tools.tar, *_EXTRACT, f"--directory={folder}"]
     with context.host.run(argv, env={"LC_ALL": "C"}, stdin=True) as process:
-        gone = False
-        for chunk in chunks:  # to the end, even when tar wants no more: the end is what proves
-            context.cancel.raise_if_cancelled()
-            scanner.feed(chunk)  # before tar sees it
-            if not gone:
-                try:
-                    process.write(chunk)
-                except BrokenPipeError:
-                    gone = True
-                    if process.wait() != 0:
-                        break
-        if not gone:
+        if feed(process, _scanned(chunks, scanner), context.cancel):
             scanner.finish()
         process.close_stdin()
         status = process.wait()
         context.cancel.raise_if_cancelled()
         if status != 0:
             raise _failed("tar", status, process.stderr(), folder)
+
+
+def _scanned(chunks: Iterable[bytes], scanner: TarScanner) -> Iterator[bytes]:
+    for chunk in chunks:
+        scanner.feed(chunk)  # before tar sees it
+        yield chunk
 
 
 def _failed(tool: str, status: int, said: str, folder: str) -> SourceError:
