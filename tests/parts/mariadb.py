@@ -34,6 +34,7 @@ class Server:
     def __init__(self, *options: str) -> None:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="my-", dir="/tmp"))
+        self.temporary = self.folder / "tmp"  # of its own: each server that starts empties its tmpdir
         self.socket = self.folder / "s"
         self.port = _free_port()
         self.binaries = Path(str(shutil.which("mariadb"))).parent
@@ -41,11 +42,13 @@ class Server:
 
     def create(self) -> None:
         """Make the data folder, with no user but the administrator."""
+        self.temporary.mkdir()
         subprocess.run(
             [
                 "mariadb-install-db",
                 "--no-defaults",
                 f"--datadir={self.folder / 'data'}",
+                f"--tmpdir={self.temporary}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._user(),
@@ -68,6 +71,7 @@ class Server:
                     "--no-defaults",
                     *self._user(),
                     f"--datadir={self.folder / 'data'}",
+                    f"--tmpdir={self.temporary}",
                     f"--socket={self.socket}",
                     f"--pid-file={self.folder / 'pid'}",
                     "--bind-address=127.0.0.1",
