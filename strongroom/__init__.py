@@ -31,6 +31,7 @@ from engine.contract.hookspecs import hookimpl
 from engine.contract.hosts import Completed, Host, Process
 from engine.contract.readers import CHUNK, BytesReader, Reader
 from engine.contract.values import (
+    BackupFacts,
     Dump,
     Fingerprint,
     Leftover,
@@ -74,6 +75,7 @@ __all__ = [
     "Adapter",
     "AdapterConfig",
     "AlreadyExists",
+    "BackupFacts",
     "BytesReader",
     "CancelToken",
     "Cancelled",

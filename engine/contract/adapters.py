@@ -19,6 +19,7 @@ from engine.contract.config import AdapterConfig
 from engine.contract.hosts import Host
 from engine.contract.readers import Reader
 from engine.contract.values import (
+    BackupFacts,
     Dump,
     Fingerprint,
     Leftover,
@@ -81,7 +82,11 @@ class Adapter(ABC):
 
 
 class Source(Adapter):
-    """Something that can be dumped and restored."""
+    """Something that can be dumped and restored.
+
+    Fields of its `Config` whose names begin with `restore_` are choices of a restore, which each restore
+    may make anew.
+    """
 
     extension: ClassVar[str]
     """The dump's own file name extension, without a dot: `dump`, `sqlite`."""
@@ -89,6 +94,12 @@ class Source(Adapter):
     """The engine's family; a restore goes only into a source of the same family."""
     can_replace: ClassVar[bool] = False
     """Whether `replace` works: a restore is then built beside, checked, and swapped in."""
+    restores_over: bool = False
+    """Whether `restore` takes a filled database too and removes what is in it itself. May hang on the
+    configuration (set it in `__init__`); it goes before `can_replace`, and only a person's explicit
+    overwrite leads there."""
+    accepts: ClassVar[tuple[str, ...]] = ()
+    """Other families whose backups may be restored here, with a warning."""
 
     @abstractmethod
     def check(self) -> SourceReport:
@@ -121,6 +132,14 @@ class Source(Adapter):
         without shell escapes.
         """
 
+    def preflight(self, database: str, facts: BackupFacts) -> tuple[str, ...]:
+        """Look, before anything is fetched, whether that backup can be restored under that name.
+
+        Raises what would fail it: a server or tool too old, a missing privilege or tool, no room. Returns
+        what people should know, as sentences.
+        """
+        return ()
+
     @abstractmethod
     def drop(self, database: str) -> None:
         """Remove a database that the engine made itself (beside, scratch). A missing one is fine."""
@@ -144,9 +163,13 @@ class Source(Adapter):
         """The database that a backup of `recorded` goes into when nobody says another name."""
         return recorded
 
+    def extension_for(self, database: str) -> str:
+        """The extension of that database's dump, where one adapter writes several formats."""
+        return self.extension
+
     def restore_command(self, database: str) -> str:
         """The standard tool's command that reads the dump from standard input, for people."""
-        return f"cat > {database}.{self.extension}"
+        return f"cat > {database}.{self.extension_for(database)}"
 
 
 class Storage(Adapter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -76,6 +76,8 @@ class Host(ABC):
     """
 
     name: str = ""
+    local: bool = False
+    """Whether its paths and its loopback addresses are those of this process."""
 
     @abstractmethod
     def run(
@@ -115,3 +117,28 @@ class Host(ABC):
     @abstractmethod
     def secret_file(self, content: str) -> AbstractContextManager[str]:
         """A file of mode 0600 with `content` that lives as long as the block; gives its path."""
+
+    @abstractmethod
+    def folder(self) -> AbstractContextManager[str]:
+        """A new folder of mode 0700 on that host, removed with all that is in it at the end of the block."""
+
+    @abstractmethod
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """A file's bytes. Raises `SourceError` when it cannot be read, at the first byte or at any other."""
+
+    @abstractmethod
+    def write_file(self, path: str, chunks: Iterable[bytes]) -> None:
+        """Write a new file of mode 0600, and see that it has reached the disk.
+
+        Raises `SourceError`; a file that is there already stays as it is. What was begun is removed.
+        """
+
+    @abstractmethod
+    def tunnel(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """The address at which this process reaches what that host knows as `host` and `port`.
+
+        For adapters that speak to a server themselves. Raises `ConnectionFailed` where it cannot be had.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional, this machine holds nothing open
+        """Let go of connections. Called in every outcome."""

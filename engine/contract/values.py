@@ -132,6 +132,18 @@ class Dump:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class BackupFacts:
+    """What is known of a backup before it is fetched; `format` is its dump's extension, sizes are bytes."""
+
+    database: str
+    engine: str
+    engine_version: str
+    tool_version: str
+    format: str
+    dump_size: int
+
+
 class TargetState(StrEnum):
     """What a restore would find at its target."""
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
@@ -25,7 +25,7 @@ from typing import IO
 from engine.cancellation import CancelToken
 from engine.contract.hosts import Completed, Host, Process
 from engine.contract.readers import CHUNK
-from engine.errors import ToolFailed, ToolMissing
+from engine.errors import SourceError, ToolFailed, ToolMissing
 
 GRACE = 2.0
 """Seconds between asking a process group to end and forcing it."""
@@ -67,6 +67,7 @@ class LocalHost(Host):
     """Runs tools on this machine. With a token, a cancel ends all that it runs."""
 
     name = "this machine"
+    local = True
 
     def __init__(self, cancel: CancelToken | None = None) -> None:
         self._cancel = cancel if cancel is not None else CancelToken()
@@ -162,6 +163,44 @@ class LocalHost(Host):
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(content)
             yield str(path)
+
+    @contextmanager
+    def folder(self) -> Iterator[str]:
+        with tempfile.TemporaryDirectory(prefix="strongroom-", ignore_cleanup_errors=True) as folder:
+            yield folder
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        try:
+            with Path(path).open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    self._cancel.raise_if_cancelled()
+                    yield chunk
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+
+    def write_file(self, path: str, chunks: Iterable[bytes]) -> None:
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise SourceError(f"{path} cannot be written: {error.strerror}.") from error
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in chunks:
+                    self._cancel.raise_if_cancelled()
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException as error:
+            with suppress(OSError):
+                Path(path).unlink()
+            if isinstance(error, OSError):
+                raise SourceError(f"{path} cannot be written: {error.strerror}.") from error
+            raise
+
+    @contextmanager
+    def tunnel(self, host: str, port: int) -> Iterator[tuple[str, int]]:
+        yield host, port
 
 
 class LocalProcess(Process):

@@ -150,7 +150,7 @@ def _sidecar(
         set_id=ctx.set_id,
         databases=ctx.databases,
         artifact=artifact.name,
-        format=source.extension,
+        format=source.extension_for(artifact.database),
         created_at=ctx.started_at,
         size=encoded.size,
         dump_size=encoded.dump_size,

@@ -59,7 +59,7 @@ def initialize(ctx: RunnerContext) -> None:
         databases=ctx.databases,
         moment=ctx.started_at,
         zone=job.timezone,
-        extension=ctx.source.extension,
+        extension=ctx.source.extension_for,
         suffixes=(ctx.compression.suffix, ".age" if ctx.recipients else ""),
         token=ctx.execution.id,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -66,7 +66,7 @@ def artifact_names(
     databases: Sequence[str],
     moment: datetime,
     zone: str | ZoneInfo | None,
-    extension: str,
+    extension: Callable[[str], str],
     suffixes: Sequence[str],
     token: str,
 ) -> dict[str, str]:
@@ -75,7 +75,7 @@ def artifact_names(
     `moment` is the run's start, shown in `zone` (IANA; None: the machine's); `token` is the execution's
     ID, of which six characters go into the name unless the template has them: other runs, other
     processes and other installations never make the same name. `{database}` is added when a run of
-    several databases lacks it. Raises `ConfigError`.
+    several databases lacks it. `extension(database)` is that of its dump. Raises `ConfigError`.
     """
     parts = list(_parse(template or DEFAULT_TEMPLATE))
     tokens = {part.token for part in parts}
@@ -84,11 +84,10 @@ def artifact_names(
     if "token" not in tokens:
         parts += [_Part("_"), _Part("", "token")]
     local = moment.astimezone(zone if isinstance(zone, ZoneInfo) else resolve_zone(zone))
-    tail = f".{extension}" if extension else ""
-    tail += "".join(suffixes)
     names: dict[str, str] = {}
     taken: set[str] = set()
     for database in databases:
+        tail = "".join((f".{extension(database)}" if extension(database) else "", *suffixes))
         values = {"job": job, "source": source, "set": token, "token": token[:TOKEN_LENGTH]}
         number = 1
         while True:
@@ -124,7 +123,7 @@ def artifact_name(
         databases=[database],
         moment=moment,
         zone=zone,
-        extension=extension,
+        extension=lambda _: extension,
         suffixes=suffixes,
         token=token,
     )

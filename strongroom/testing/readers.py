@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -123,6 +123,19 @@ class NoHost(strongroom.Host):
 
     def secret_file(self, content: str) -> AbstractContextManager[str]:
         raise strongroom.ToolMissing("No tool runs here that could read a secret file.")
+
+    def folder(self) -> AbstractContextManager[str]:
+        raise strongroom.SourceError("There is no folder here.")
+
+    def read_file(self, path: str) -> NoReturn:
+        raise strongroom.SourceError(f"{path} is not here.")
+
+    def write_file(self, path: str, chunks: Iterable[bytes]) -> None:
+        raise strongroom.SourceError(f"{path} cannot be written here.")
+
+    @contextmanager
+    def tunnel(self, host: str, port: int) -> Iterator[tuple[str, int]]:
+        yield host, port
 
 
 def _block(seed: int) -> bytes:

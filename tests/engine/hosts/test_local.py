@@ -8,13 +8,13 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.cancellation import CancelToken
-from engine.errors import Cancelled, ToolFailed, ToolMissing
+from engine.errors import Cancelled, SourceError, ToolFailed, ToolMissing
 from engine.hosts.local import LocalHost, LocalProcess, child_environment
 
 HOLDS_THE_PIPE = (
@@ -366,3 +366,47 @@ def test_many_processes_at_once_each_with_its_own_output(host: LocalHost) -> Non
     for thread in threads:
         thread.join()
     assert found == {number: b"%d\n" % number + bytes(200_000) for number in range(12)}
+
+
+def test_a_folder_is_private_and_goes_with_all_that_is_in_it(host: LocalHost) -> None:
+    with host.folder() as folder:
+        assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+        (Path(folder) / "deep").mkdir()
+        (Path(folder) / "deep" / "file").write_bytes(b"x")
+    assert not Path(folder).exists()
+
+
+def test_a_file_is_written_private_and_read_back(host: LocalHost, tmp_path: Path) -> None:
+    path = tmp_path / "it's a “file” $HOME"
+    host.write_file(str(path), [b"one\0", b"two"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert b"".join(host.read_file(str(path))) == b"one\0two"
+
+
+def test_a_file_that_is_there_is_not_written_over(host: LocalHost, tmp_path: Path) -> None:
+    path = tmp_path / "theirs"
+    path.write_text("theirs")
+    with pytest.raises(SourceError, match="theirs cannot be written: File exists"):
+        host.write_file(str(path), [b"ours"])
+    assert path.read_text() == "theirs"
+
+
+def test_what_a_failed_write_began_is_removed(host: LocalHost, tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"some"
+        raise RuntimeError("the stream broke")
+
+    with pytest.raises(RuntimeError, match="the stream broke"):
+        host.write_file(str(tmp_path / "half"), chunks())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_says_so(host: LocalHost, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nothing cannot be read: No such file"):
+        list(host.read_file(str(tmp_path / "nothing")))
+
+
+def test_a_tunnel_on_this_machine_is_the_address_itself(host: LocalHost) -> None:
+    with host.tunnel("db", 5432) as reached:
+        assert reached == ("db", 5432)
+    assert host.local

@@ -40,7 +40,9 @@ def name(template: str | None = None, database: str = "shop", **changes: Any) ->
 
 
 def names(databases: list[str], template: str | None = None, **changes: Any) -> dict[str, str]:
-    return artifact_names(template, databases=databases, **{**RUN, **changes})
+    return artifact_names(
+        template, databases=databases, **{**RUN, **changes, "extension": lambda _: RUN["extension"]}
+    )
 
 
 def test_the_default_names_job_database_time_and_run() -> None:
