@@ -38,6 +38,7 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
     assert names == dict.fromkeys(
         [
             ("source", "sqlite"),
+            ("source", "command"),
             ("source", "files"),
             ("source", "mariadb"),
             ("source", "mysql"),

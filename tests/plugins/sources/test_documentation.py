@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract.config import FieldSpec, describe
+from plugins.sources.command import Command
 from plugins.sources.files import Files
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.postgresql import PostgreSQL
@@ -36,7 +37,7 @@ def table(source: type[Source]) -> str:
     return "\n".join([head, *map(row, describe(source.Config))])
 
 
-@pytest.mark.parametrize("source", [Sqlite, Files, MariaDB, PostgreSQL])
+@pytest.mark.parametrize("source", [Command, Sqlite, Files, MariaDB, PostgreSQL])
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)
     assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/sources.md should have this table:\n{wanted}"
