@@ -15,9 +15,13 @@ Trigger = Literal["manual", "schedule", "catch-up", "retry", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A configured source, destination or notifier, without its secrets."""
+    """A configured host, source, destination or notifier, without its secrets.
 
-    kind: Literal["source", "destination", "notifier"]
+    `host` is the ID of the host on which a source's tools run, or by whose way a host is reached; "local"
+    is this machine.
+    """
+
+    kind: Literal["host", "source", "destination", "notifier"]
     id: str
     name: str
     adapter: str

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from engine import __version__
 from engine.cancellation import CancelToken
-from engine.contract.adapters import Adapter, Context, Notifier, Source, Storage
+from engine.contract.adapters import Adapter, Context, HostAdapter, Notifier, Source, Storage
 from engine.contract.config import AdapterConfig, field
 from engine.contract.hookspecs import hookimpl
 from engine.contract.hosts import Completed, Host, Process
@@ -90,6 +90,7 @@ __all__ = [
     "DumpIncomplete",
     "Fingerprint",
     "Host",
+    "HostAdapter",
     "Leftover",
     "LogLevel",
     "LogType",

@@ -9,5 +9,21 @@ from engine.errors import SshError
 from engine.ssh.access import Access
 from engine.ssh.commands import Answer, Command, run
 from engine.ssh.connection import GRACE, Connection, connect
+from engine.ssh.dialing import dial
+from engine.ssh.forwarding import forwarded
+from engine.ssh.processes import SshProcess, connection_failed
 
-__all__ = ["GRACE", "Access", "Answer", "Command", "Connection", "SshError", "connect", "run"]
+__all__ = [
+    "GRACE",
+    "Access",
+    "Answer",
+    "Command",
+    "Connection",
+    "SshError",
+    "SshProcess",
+    "connect",
+    "connection_failed",
+    "dial",
+    "forwarded",
+    "run",
+]

@@ -11,7 +11,7 @@ from engine.cli.following import cancellable
 from engine.cli.output import Output, with_output
 from engine.cli.session import workspace
 from engine.cli.words import size
-from engine.contract.registry import KindName
+from engine.contract.registry import KIND_NAMES, KindName
 from engine.contract.values import SourceReport, StorageReport
 from engine.errors import NeedsTrust
 from engine.records import Endpoint
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["source", "destination", "notifier"]))
+@click.argument("kind", type=click.Choice(KIND_NAMES))
 @click.argument("name")
 @click.option(
     "--trust",
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 )
 @with_output
 def command(out: Output, kind: KindName, name: str, trust: str | None) -> None:
-    """Test the source, destination or notifier NAME for real.
+    """Test the host, source, destination or notifier NAME for real.
 
-    A source is connected to and looked at for all that a dump needs; to a destination a small file is
-    written, read back and deleted; by a notifier a test message is sent.
+    On a host something is run. A source is connected to and looked at for all that a dump needs. To a
+    destination a small file is written, read back and deleted. By a notifier a test message is sent.
 
     A server that nobody has confirmed yet is not talked to: its identity is shown. Compare it with what
     whoever runs the server says, and give it by --trust; it is then kept in the configuration.

@@ -1,4 +1,4 @@
-"""Sources, destinations and notifiers as a person configures them: saved, opened, tested.
+"""Hosts, sources, destinations and notifiers as a person configures them: saved, opened, tested.
 
 The secrets of a configuration are split away here and joined here, and nowhere else.
 """
@@ -6,22 +6,34 @@ The secrets of a configuration are split away here and joined here, and nowhere 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.cancellation import CancelToken
 from engine.configuration.blotting import Blotter
+from engine.configuration.hosts import LOCAL, not_trusted, way_to
 from engine.configuration.opening import Alive, StorageOpener
-from engine.contract.adapters import Adapter, Context, Log, Notifier, Source, Storage, no_log, no_sign
+from engine.contract.adapters import (
+    Adapter,
+    Context,
+    HostAdapter,
+    Log,
+    Notifier,
+    Source,
+    Storage,
+    no_log,
+    no_sign,
+)
 from engine.contract.checked_storage import CheckedStorage
 from engine.contract.config import AdapterConfig, build, secret_fields, split_secrets
 from engine.contract.hosts import Host
 from engine.contract.registry import KindName, Registry
 from engine.contract.values import SourceReport, StorageReport
-from engine.errors import ConfigError, SecretMissing, UsageError
+from engine.errors import ConfigError, NeedsTrust, SecretMissing, UsageError
 from engine.home import Home
+from engine.hosts.local import LocalHost
 from engine.records import Endpoint
 from engine.scratch import scratch_folder
 from engine.secrets.base import SecretStore
@@ -32,20 +44,10 @@ if TYPE_CHECKING:
 AdapterT = TypeVar("AdapterT", bound=Adapter)
 Report = SourceReport | StorageReport | str
 """What a test found: a notifier answers in words."""
-HostFactory = Callable[[str, CancelToken], Host]
-
-
-def local_host(name: str, cancel: CancelToken) -> Host:
-    """The hosts that there are so far: this machine."""
-    if name != "local":
-        raise ConfigError(f"There is no host {name!r}.", field="host", remedy="Use 'local'.")
-    from engine.hosts.local import LocalHost
-
-    return LocalHost(cancel)
 
 
 class Endpoints:
-    """The configured sources, destinations and notifiers of one installation."""
+    """The configured hosts, sources, destinations and notifiers of one installation."""
 
     def __init__(
         self,
@@ -53,13 +55,11 @@ class Endpoints:
         store: Store,
         secrets: SecretStore,
         registry: Callable[[], Registry],
-        hosts: HostFactory = local_host,
     ) -> None:
         self._home = home
         self._store = store
         self._secrets = secrets
         self._registry = registry
-        self._hosts = hosts
 
     # -- saved ---------------------------------------------------------------------------------------
 
@@ -79,13 +79,14 @@ class Endpoints:
         values: Mapping[str, Any],
         *,
         id: str | None = None,
-        host: str = "local",
+        host: str = LOCAL,
     ) -> Endpoint:
         """Create an endpoint, or change the one with that `id`. Raises `ConfigError`.
 
         A secret field that `values` leaves out keeps what is stored; one given as None is removed.
         """
         check_label(kind, name)
+        self._check_host(kind, name, id, host)
         config = build(self._class(kind, adapter).Config, self._complete(kind, adapter, values, id))
         public, secrets = split_secrets(config)
         before = self._store.endpoints.get(kind, id) if id else None
@@ -142,8 +143,9 @@ class Endpoints:
             raise
 
     def secrets(self, endpoint: Endpoint) -> list[str]:
-        """The values of its secrets, for the log to blot out."""
-        return [self._secret(endpoint, field) for field in endpoint.secret_names]
+        """The values of its secrets and of its hosts', for the log to blot out."""
+        its = [endpoint, *self._way(endpoint.host)]
+        return [self._secret(each, field) for each in its for field in each.secret_names]
 
     def missing_secrets(self, endpoint: Endpoint) -> list[str]:
         """The names of its fields whose secrets were kept and are gone. Raises `SecretsError`."""
@@ -172,9 +174,30 @@ class Endpoints:
         """The source's adapter, ready to work; closed at the end of the block."""
         adapter = self._registry().source(endpoint.adapter)
         config = self.config(endpoint, cancel)
-        context = self._context(cancel, Blotter.of(config).log(log), owner, endpoint.host)
-        with _opened(adapter, config, context) as source:
+        told = Blotter.of(config).log(log)
+        with (
+            self._open_host(endpoint.host, cancel or CancelToken()) as host,
+            _opened(adapter, config, self._context(host, cancel, told, owner)) as source,
+        ):
             yield source
+
+    @contextmanager
+    def _open_host(self, host: str, cancel: CancelToken) -> Iterator[Host]:
+        """The host of that ID, connected; closed at the end of the block."""
+        with ExitStack() as stack:
+            found: Host = LocalHost(cancel)
+            for endpoint in self._way(host):
+                adapter, config = self._registry().host(endpoint.adapter), self.config(endpoint, cancel)
+                opener = stack.enter_context(_opened(adapter, config, self._context(found, cancel)))
+                try:
+                    found = opener.open()
+                except NeedsTrust as question:
+                    raise not_trusted(endpoint, question) from question
+                stack.callback(found.close)
+            yield found
+
+    def _way(self, host: str) -> list[Endpoint]:
+        return way_to(host, partial(self._store.endpoints.get, "host"))
 
     @contextmanager
     def open_storage(
@@ -202,14 +225,15 @@ class Endpoints:
         Raises what keeps it from being opened: `PluginError`, `SecretsError`, `ConfigError`.
         """
         adapter = self._registry().storage(endpoint.adapter)
-        return StorageOpener(adapter, self.config(endpoint, cancel), partial(self._context, owner=owner))
+        context = partial(self._context, None, owner=owner)
+        return StorageOpener(adapter, self.config(endpoint, cancel), context)
 
     @contextmanager
     def open_notifier(self, endpoint: Endpoint, *, cancel: CancelToken | None = None) -> Iterator[Notifier]:
         """The notifier's adapter; closed at the end of the block."""
         adapter = self._registry().notifier(endpoint.adapter)
         config = self.config(endpoint, cancel)
-        with _opened(adapter, config, self._context(cancel, no_log, "adhoc")) as notifier:
+        with _opened(adapter, config, self._context(None, cancel)) as notifier:
             yield notifier
 
     # -- tested --------------------------------------------------------------------------------------
@@ -226,7 +250,7 @@ class Endpoints:
         values: Mapping[str, Any],
         *,
         id: str | None = None,
-        host: str = "local",
+        host: str = LOCAL,
         cancel: CancelToken | None = None,
     ) -> Report:
         """Test what stands in a form, before it is saved; `id` names the endpoint whose secrets it keeps."""
@@ -236,9 +260,11 @@ class Endpoints:
     def _check(
         self, kind: KindName, adapter: str, config: AdapterConfig, host: str, cancel: CancelToken | None
     ) -> Report:
-        context = self._context(cancel, no_log, "adhoc", host)
-        with _opened(self._class(kind, adapter), config, context) as opened:
-            if not isinstance(opened, (Source, Storage, Notifier)):
+        with (
+            self._open_host(host, cancel or CancelToken()) as before,
+            _opened(self._class(kind, adapter), config, self._context(before, cancel)) as opened,
+        ):
+            if not isinstance(opened, (Source, Storage, Notifier, HostAdapter)):
                 raise UsageError(f"{kind} {adapter!r} cannot be tested.")
             return opened.check()
 
@@ -267,12 +293,24 @@ class Endpoints:
                 complete[field] = self._secret(stored, field, cancel)
         return complete
 
+    def _check_host(self, kind: KindName, name: str, id: str | None, host: str) -> None:
+        if kind == "host" and name == LOCAL:
+            raise ConfigError(f"{LOCAL!r} is this machine.", field="name", remedy="Choose another name.")
+        if host != LOCAL and kind not in ("host", "source"):
+            raise ConfigError(f"A {kind} is reached from this machine.", field="host")
+        if any(its.id == id for its in self._way(host)) and kind == "host":
+            raise ConfigError(
+                f"The host {name!r} would be reached by way of itself.",
+                field="host",
+                remedy="Choose another host, or this machine.",
+            )
+
     def _context(
         self,
+        host: Host | None,
         cancel: CancelToken | None,
-        log: Log,
-        owner: str,
-        host: str = "local",
+        log: Log = no_log,
+        owner: str = "adhoc",
         alive: Alive = no_sign,
     ) -> Context:
         token = cancel or CancelToken()
@@ -280,8 +318,7 @@ class Endpoints:
         def scratch() -> AbstractContextManager[Path]:
             return scratch_folder(self._home.scratch, owner)
 
-        runs = self._hosts(host, token)
-        return Context(host=runs, cancel=token, scratch=scratch, log=log, alive=alive)
+        return Context(host=host or LocalHost(token), cancel=token, scratch=scratch, log=log, alive=alive)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The three kinds of adapter: `Source`, `Storage`, `Notifier`.
+"""The kinds of adapter: `Source`, `Storage`, `Notifier`, and `HostAdapter` for where sources' tools run.
 
 An adapter is a class with a `name`, a `title`, an `icon`, a nested `Config` and its capabilities as
 plain class attributes. It is made for one piece of work, with its configuration and a `Context`.
@@ -63,7 +63,7 @@ class Context:
 
 
 class Adapter(ABC):
-    """What the three kinds share."""
+    """What the kinds share."""
 
     name: ClassVar[str]
     """The word in the configuration file: lower case, letters, digits, hyphens."""
@@ -252,3 +252,30 @@ class Notifier(Adapter):
     @abstractmethod
     def send(self, message: Message) -> None:
         """Deliver. A delivery that was not confirmed raises."""
+
+
+class HostAdapter(Adapter):
+    """A way to a machine or a container on which sources' tools run; its `context.host` is the one before it.
+
+    That is this machine, or the host by whose way this one is reached: a jump host, or the server that a
+    container runs on.
+    """
+
+    @abstractmethod
+    def open(self) -> Host:
+        """The host, connected; whoever asked closes it.
+
+        Raises `ConnectionFailed`, `NeedsTrust` and `ToolMissing`.
+        """
+
+    def check(self) -> str:
+        """Run something there for real; return what was found, in words."""
+        host = self.open()
+        try:
+            told = host.capture(["uname", "-sm"])
+        finally:
+            host.close()
+        system = told.stdout.decode("utf-8", "replace").strip()
+        if told.exit_status != 0 or not system:
+            raise SourceError(f"{host.name} runs no tools: {told.stderr.strip() or 'it says nothing'}.")
+        return f"{host.name} runs tools ({system})"

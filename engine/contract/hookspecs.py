@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from engine.contract.adapters import Notifier, Source, Storage
+from engine.contract.adapters import HostAdapter, Notifier, Source, Storage
 
 PROJECT = "strongroom"
 ENTRY_POINTS = "strongroom"
@@ -28,3 +28,8 @@ def strongroom_storages() -> Iterable[type[Storage]]:  # type: ignore[empty-body
 @hookspec
 def strongroom_notifiers() -> Iterable[type[Notifier]]:  # type: ignore[empty-body]
     """Return the notifier adapters of this plugin."""
+
+
+@hookspec
+def strongroom_hosts() -> Iterable[type[HostAdapter]]:  # type: ignore[empty-body]
+    """Return the host adapters of this plugin."""

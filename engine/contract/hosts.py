@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 from engine.contract.readers import CHUNK
 
@@ -55,10 +56,14 @@ class Process(ABC):
         """The last 64 KiB of standard error, decoded; complete once `wait` has returned."""
 
     @abstractmethod
+    def stop(self) -> None:
+        """Like `kill`, without waiting: ask the process group to end, and force it after 2 seconds."""
+
+    @abstractmethod
     def kill(self) -> None:
         """End the tool's whole process group: asked first, forced after 2 seconds."""
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -139,6 +144,10 @@ class Host(ABC):
 
         For adapters that speak to a server themselves. Raises `ConnectionFailed` where it cannot be had.
         """
+
+    @abstractmethod
+    def aside(self) -> Host:
+        """The same host for what has to be tidied up after a cancel: none ends what runs there."""
 
     def close(self) -> None:  # noqa: B027 - optional, this machine holds nothing open
         """Let go of connections. Called in every outcome."""

@@ -6,18 +6,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal
+from typing import Literal, get_args
 
 import pluggy
 
 from engine.contract import hookspecs
-from engine.contract.adapters import Adapter, Notifier, Source, Storage
+from engine.contract.adapters import Adapter, HostAdapter, Notifier, Source, Storage
 from engine.contract.config import AdapterConfig
 from engine.errors import PluginError
 
-KindName = Literal["source", "destination", "notifier"]
+KindName = Literal["host", "source", "destination", "notifier"]
+KIND_NAMES: tuple[KindName, ...] = get_args(KindName)
+"""In the order in which one needs the other: a source names its host."""
 
 _HOOKS: dict[KindName, tuple[str, type[Adapter]]] = {
+    "host": ("strongroom_hosts", HostAdapter),
     "source": ("strongroom_sources", Source),
     "destination": ("strongroom_storages", Storage),
     "notifier": ("strongroom_notifiers", Notifier),
@@ -114,6 +117,10 @@ class Registry:
     def notifier(self, name: str) -> type[Notifier]:
         """The notifier adapter of that name; raises `PluginError`."""
         return self._get("notifier", name)  # type: ignore[return-value]
+
+    def host(self, name: str) -> type[HostAdapter]:
+        """The host adapter of that name; raises `PluginError`."""
+        return self._get("host", name)  # type: ignore[return-value]
 
     def adapter(self, kind: KindName, name: str) -> type[Adapter]:
         """The adapter of that kind and name; raises `PluginError`."""

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.configuration.keys import LONGEST_NAME
-from engine.contract.registry import KindName
+from engine.contract.registry import KIND_NAMES
 from engine.declarative.changes import Change, Plan
 from engine.declarative.document import Document
-from engine.declarative.endpoints import plan_endpoint
+from engine.declarative.endpoints import ordered, plan_endpoint
 from engine.declarative.jobs import plan_job, same_retention
 from engine.errors import ConfigError, StoreError
 from engine.rules.retention import parse_retention
@@ -21,7 +21,6 @@ from engine.rules.retention import parse_retention
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
-ENDPOINT_KINDS: tuple[KindName, ...] = ("source", "destination", "notifier")
 MAX_CONCURRENT_JOBS = "maxConcurrentJobs"
 """The store's setting that the queue reads live."""
 PATIENCE = 60.0  # seconds that an apply waits for another one; a keyring may ask its person meanwhile
@@ -57,8 +56,8 @@ def plan(workspace: Workspace, document: Document) -> Plan:
     planned = Plan(workspace.secrets.check)
     _plan_settings(workspace, document, planned)
     _plan_keys(workspace, document, planned)
-    for kind in ENDPOINT_KINDS:
-        for index, section in enumerate(getattr(document.sections, kind)):
+    for kind in KIND_NAMES:
+        for index, section in ordered(document, kind):
             plan_endpoint(workspace, document, planned, kind, section, (kind, index))
     _plan_policies(workspace, document, planned)
     for index, job in enumerate(document.sections.job):

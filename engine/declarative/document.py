@@ -46,11 +46,17 @@ class Section(BaseModel):
 
 
 class EndpointSection(Section):
-    """A `[[source]]`, `[[destination]]` or `[[notifier]]`."""
+    """A `[[destination]]` or a `[[notifier]]`."""
 
     name: Name
     adapter: str
     config: dict[str, Any] = Field(default_factory=dict)
+
+
+class HostedSection(EndpointSection):
+    """A `[[host]]` or a `[[source]]`: `host` names the host by whose way it is reached, if it is another."""
+
+    host: Name = "local"
 
 
 class PolicySection(Section):
@@ -131,7 +137,8 @@ class Sections(Section):
 
     settings: SettingsSection = Field(default_factory=SettingsSection)
     key: list[KeySection] = Field(default_factory=list)
-    source: list[EndpointSection] = Field(default_factory=list)
+    host: list[HostedSection] = Field(default_factory=list)
+    source: list[HostedSection] = Field(default_factory=list)
     destination: list[EndpointSection] = Field(default_factory=list)
     notifier: list[EndpointSection] = Field(default_factory=list)
     policy: list[PolicySection] = Field(default_factory=list)
@@ -308,7 +315,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _refuse_doubles(document: Document) -> None:
-    for kind in ("key", "source", "destination", "notifier", "policy", "job"):
+    for kind in ("key", "host", "source", "destination", "notifier", "policy", "job"):
         seen: dict[str, int] = {}
         for index, section in enumerate(getattr(document.sections, kind)):
             if section.name in seen:

@@ -1,15 +1,16 @@
-"""Plan one source, destination or notifier: its values completed, checked, compared with the stored ones."""
+"""Plan one host, source, destination or notifier: its values completed, checked, compared with the stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.configuration.hosts import LOCAL
 from engine.contract.config import AdapterConfig, build, describe, secret_fields, split_secrets
 from engine.contract.registry import KindName
 from engine.declarative.changes import Change, Plan, did_you_mean
-from engine.declarative.document import Document, EndpointSection
+from engine.declarative.document import Document, EndpointSection, HostedSection
 from engine.declarative.lines import Path as Place
 from engine.errors import ConfigError, PluginError, SecretMissing
 from engine.records import Endpoint
@@ -56,14 +57,61 @@ def plan_endpoint(
         fields = ["adapter"] if known.adapter != section.adapter else []
         fields += _differing(known.config, public) + _differing(stored, secrets)
     its_id = known.id if known else None
-    host = known.host if known else "local"
+    before = _host_name(workspace, known)
+    host = section.host if isinstance(section, HostedSection) else LOCAL
+    if known is not None and host != before:
+        fields.append("host")
+    if host != LOCAL:
+        _check_host(workspace, document, host, (*place, "host"))
     # Every secret is named, None for one that is gone: `save` keeps what it is not told of.
     complete = {**public, **{field: secrets.get(field) for field in secret_fields(config_class)}}
     plan.add(
         Change.of(kind, section.name, known=known is not None, fields=fields),
-        lambda: workspace.endpoints.save(kind, section.name, section.adapter, complete, id=its_id, host=host),
+        lambda: workspace.endpoints.save(
+            kind,
+            section.name,
+            section.adapter,
+            complete,
+            id=its_id,
+            # By now it is there: hosts come before what needs them.
+            host=host if host == LOCAL else workspace.endpoints.get("host", host).id,
+        ),
         with_secrets=bool(secrets),
     )
+
+
+def ordered(document: Document, kind: KindName) -> Iterator[tuple[int, EndpointSection]]:
+    """The sections of a kind with their places, a host after the one by whose way it is reached.
+
+    Raises `ConfigError` for hosts that lead to each other in a circle.
+    """
+    sections: list[EndpointSection] = list(getattr(document.sections, kind))
+    waiting = dict(enumerate(sections))
+    while waiting:
+        names = {its.name for its in waiting.values()}
+        free = [
+            index
+            for index, its in waiting.items()
+            if kind != "host" or not isinstance(its, HostedSection) or its.host not in names
+        ]
+        if not free:
+            document.fail((kind, min(waiting), "host"), "these hosts lead to each other in a circle")
+        for index in free:
+            yield index, waiting.pop(index)
+
+
+def _host_name(workspace: Workspace, endpoint: Endpoint | None) -> str:
+    if endpoint is None or endpoint.host == LOCAL:
+        return LOCAL
+    host = workspace.store.endpoints.find("host", endpoint.host)
+    return host.name if host is not None else endpoint.host
+
+
+def _check_host(workspace: Workspace, document: Document, name: str, place: Place) -> None:
+    names = {its.name for its in workspace.store.endpoints.list("host")}
+    names |= {its.name for its in document.sections.host}
+    if name not in names:
+        document.fail(place, f"there is no host {name!r}", did_you_mean(name, {*names, LOCAL}))
 
 
 def _values(

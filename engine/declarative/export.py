@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.declarative.apply import ENDPOINT_KINDS, MAX_CONCURRENT_JOBS
+from engine.configuration.hosts import LOCAL
+from engine.contract.registry import KIND_NAMES
+from engine.declarative.apply import MAX_CONCURRENT_JOBS
 from engine.records import Endpoint, Job, JobNotifier, JobOptions
 
 if TYPE_CHECKING:
@@ -27,15 +29,16 @@ WIDTH = 100
 def export(workspace: Workspace) -> str:
     """The text of a configuration file in TOML."""
     store = workspace.store
-    endpoints = {kind: store.endpoints.list(kind) for kind in ENDPOINT_KINDS}
-    variables = secret_variables([its for kind in ENDPOINT_KINDS for its in endpoints[kind]])
+    endpoints = {kind: store.endpoints.list(kind) for kind in KIND_NAMES}
+    variables = secret_variables([its for kind in KIND_NAMES for its in endpoints[kind]])
+    hosts = {its.id: its.name for its in endpoints["host"]}
     parts = [_header(variables.values())]
     concurrent = store.settings.get(MAX_CONCURRENT_JOBS)
     if concurrent is not None:
         parts.append(f"[settings]\nmax_concurrent_jobs = {concurrent}\n")
     tables: list[tuple[str, Mapping[str, Any]]] = [
         *(("key", {"name": key.name, "recipient": key.recipient}) for key in store.keys.list()),
-        *((kind, _endpoint(its, variables)) for kind in ENDPOINT_KINDS for its in endpoints[kind]),
+        *((kind, _endpoint(its, variables, hosts)) for kind in KIND_NAMES for its in endpoints[kind]),
         *(("policy", {"name": its.name, "retention": dict(its.retention)}) for its in store.policies.list()),
         *(("job", _job(job)) for job in store.jobs.list()),
     ]
@@ -109,11 +112,14 @@ def _variable(*words: str) -> str:
     return name if not name[:1].isdigit() else f"S_{name}"
 
 
-def _endpoint(endpoint: Endpoint, variables: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
+def _endpoint(
+    endpoint: Endpoint, variables: Mapping[tuple[str, str, str], str], hosts: Mapping[str, str]
+) -> dict[str, Any]:
     config = {key: value for key, value in endpoint.config.items() if value is not None}
     for field in endpoint.secret_names:
         config[field] = {"env": variables[endpoint.kind, endpoint.name, field]}
-    return {"name": endpoint.name, "adapter": endpoint.adapter, "config": config}
+    where = {} if endpoint.host == LOCAL else {"host": hosts.get(endpoint.host, endpoint.host)}
+    return {"name": endpoint.name, "adapter": endpoint.adapter, **where, "config": config}
 
 
 def _job(job: Job) -> dict[str, Any]:

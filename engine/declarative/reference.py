@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.contract.config import AdapterConfig, FieldSpec, describe
-from engine.contract.registry import KindName, Registry
+from engine.contract.registry import KIND_NAMES, KindName, Registry
 
 _MARK = re.compile(
     r"(?P<begin><!-- fields: (?P<kind>\w+) (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
@@ -70,11 +70,7 @@ def written_anew(page: str, registry: Registry) -> str:
     """The page with every table between its marks made anew."""
 
     def table(match: re.Match[str]) -> str:
-        kinds: dict[str, KindName] = {
-            "source": "source",
-            "destination": "destination",
-            "notifier": "notifier",
-        }
+        kinds: dict[str, KindName] = {kind: kind for kind in KIND_NAMES}
         adapter = registry.adapter(kinds[match["kind"]], match["name"])
         return match["begin"] + fields_table(adapter.Config) + match["end"]
 

@@ -8,15 +8,13 @@ from contextlib import suppress
 
 from engine.configuration.endpoints import Endpoints
 from engine.configuration.keys import Keys
-from engine.contract.registry import KindName, Registry
+from engine.contract.registry import KIND_NAMES, Registry
 from engine.doctor.finding import Finding, State
 from engine.doctor.paths import is_there
 from engine.errors import StrongroomError
 from engine.home import Home
 from engine.secrets import KeyringSecrets, open_secrets, passphrase_file
 from engine.store.database import Store
-
-_KINDS: tuple[KindName, ...] = ("source", "destination", "notifier")
 
 
 def check_secrets(home: Home, environ: Mapping[str, str], store: Store | None) -> Iterator[Finding]:
@@ -42,7 +40,7 @@ def check_secrets(home: Home, environ: Mapping[str, str], store: Store | None) -
         return
     scoped = secrets.scoped(store.installation_id)
     endpoints = Endpoints(home, store, scoped, Registry.load)
-    for kind in _KINDS:
+    for kind in KIND_NAMES:
         for endpoint in endpoints.all(kind):
             for field in endpoints.missing_secrets(endpoint):
                 yield Finding(
@@ -123,5 +121,5 @@ def check_keys(home: Home, environ: Mapping[str, str], store: Store) -> Iterator
 
 def _has_secrets(store: Store) -> bool:
     return any(key.has_identity for key in store.keys.list()) or any(
-        endpoint.secret_names for kind in _KINDS for endpoint in store.endpoints.list(kind)
+        endpoint.secret_names for kind in KIND_NAMES for endpoint in store.endpoints.list(kind)
     )

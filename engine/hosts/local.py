@@ -26,6 +26,7 @@ from engine.cancellation import CancelToken
 from engine.contract.hosts import Completed, Host, Process
 from engine.contract.readers import CHUNK
 from engine.errors import SourceError, ToolFailed, ToolMissing
+from engine.hosts.capturing import captured
 
 GRACE = 2.0
 """Seconds between asking a process group to end and forcing it."""
@@ -35,7 +36,6 @@ _STEP = 0.2
 """Seconds after which whoever waits for a pipe looks whether somebody asked to stop."""
 _PIPE = 64 << 10
 _STDERR_KEPT = 64 << 10
-_CAPTURED_MOST = 16 << 20
 
 # pg_dump writes 4 to 16 KiB at a time. Reading each as it comes cost 1.3 s of processor time for
 # 0.9 GB; letting them gather in the pipe for a moment costs 0.5 s. Answers of a few MiB never wait.
@@ -107,38 +107,10 @@ class LocalHost(Host):
         stdin: bytes = b"",
         timeout: float = 60.0,
     ) -> Completed:
-        tool = Path(argv[0]).name
-        process = self.run(argv, env=env, stdin=bool(stdin))
-        with process:
-            late = threading.Event()
+        return captured(self.run(argv, env=env, stdin=bool(stdin)), argv, stdin, timeout)
 
-            def give_up() -> None:
-                late.set()
-                process.stop()
-
-            timer = threading.Timer(timeout, give_up)
-            feeder = threading.Thread(target=_feed, args=(process, stdin), name="process-stdin", daemon=True)
-            timer.daemon = True
-            timer.start()
-            feeder.start()
-            try:
-                output = bytearray()
-                for chunk in process:
-                    output += chunk
-                    if len(output) > _CAPTURED_MOST:
-                        raise ToolFailed(f"{tool} wrote more than 16 MiB where an answer was expected.")
-                status = process.wait()
-            finally:
-                timer.cancel()
-                process.kill()
-                feeder.join()
-            if late.is_set():
-                raise ToolFailed(
-                    f"{tool} did not answer within {timeout:g} s and was ended.",
-                    remedy="Check that the server answers, and what it is busy with.",
-                    exit_status=status,
-                )
-            return Completed(tuple(argv), status, bytes(output), process.stderr())
+    def aside(self) -> LocalHost:
+        return LocalHost(CancelToken())
 
     def which(self, tool: str) -> str | None:
         found = shutil.which(tool)
@@ -293,7 +265,6 @@ class LocalProcess(Process):
         return self._errors.decode("utf-8", "replace")
 
     def stop(self) -> None:
-        """Like `kill`, without waiting: ask the group to end, and force it after `GRACE`."""
         with self._lock:
             if self._stopping.is_set():
                 return
@@ -409,10 +380,3 @@ def _widen(pipe: IO[bytes]) -> bool:
         with suppress(OSError):
             return bool(fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK) >= CHUNK)
     return False
-
-
-def _feed(process: Process, data: bytes) -> None:
-    """Give a tool its input from a thread, while its output is read."""
-    with suppress(Exception):  # the tool's own exit status and output say what went wrong
-        process.write(data)
-        process.close_stdin()

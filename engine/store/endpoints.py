@@ -1,4 +1,4 @@
-"""Sources, destinations and notifiers, without their secrets."""
+"""Hosts, sources, destinations and notifiers, without their secrets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from engine.store.lookup import name_taken, not_found
 from engine.store.models import (
     ConfiguredRow,
     DestinationRow,
+    HostedRow,
+    HostRow,
     JobDestinationRow,
     JobNotifierRow,
     JobRow,
@@ -22,9 +24,10 @@ from engine.store.models import (
 )
 from engine.store.sessions import Sessions
 
-EndpointKind = Literal["source", "destination", "notifier"]
+EndpointKind = Literal["host", "source", "destination", "notifier"]
 
 _ROWS: dict[EndpointKind, type[ConfiguredRow]] = {
+    "host": HostRow,
     "source": SourceRow,
     "destination": DestinationRow,
     "notifier": NotifierRow,
@@ -74,27 +77,28 @@ class EndpointRepository:
             row.config = dict(endpoint.config)
             row.secret_names = list(endpoint.secret_names)
             row.updated_at = now
-            if isinstance(row, SourceRow):
+            if isinstance(row, HostedRow):
                 row.host = endpoint.host
             session.flush()
             return _record(endpoint.kind, row)
 
     def users(self, kind: EndpointKind, name_or_id: str) -> tuple[str, ...]:
-        """The names of the jobs that use the endpoint. Raises `NotFound`."""
+        """The names of the jobs that use it; of sources and hosts, for a host. Raises `NotFound`."""
         with self._sessions.read() as session:
             return _users(session, _get(session, kind, name_or_id))
 
     def delete(self, kind: EndpointKind, name_or_id: str) -> Endpoint:
         """Forget the endpoint and return what it was; what lies at a destination stays there.
 
-        Raises `NotFound`, and `UsageError` that names the jobs that use it.
+        Raises `NotFound`, and `UsageError` that names who uses it.
         """
         with self._sessions.write() as session:
             row = _get(session, kind, name_or_id)
-            if jobs := _users(session, row):
+            if users := _users(session, row):
+                what = "sources" if kind == "host" else "jobs"
                 raise UsageError(
-                    f"The {kind} {row.name!r} is used by {', '.join(jobs)}.",
-                    remedy="Change or delete these jobs first.",
+                    f"The {kind} {row.name!r} is used by {', '.join(users)}.",
+                    remedy=f"Change or delete these {what} first.",
                 )
             record = _record(kind, row)
             session.delete(row)
@@ -115,6 +119,11 @@ def _get(session: Session, kind: EndpointKind, name_or_id: str) -> ConfiguredRow
 
 
 def _users(session: Session, row: ConfiguredRow) -> tuple[str, ...]:
+    if isinstance(row, HostRow):
+        hosted = (
+            select(its.name).where(its.host == row.id).order_by(its.name) for its in (SourceRow, HostRow)
+        )
+        return tuple(name for names in hosted for name in session.scalars(names))
     jobs = select(JobRow.name).order_by(JobRow.name)
     if isinstance(row, SourceRow):
         jobs = jobs.where(JobRow.source_id == row.id)
@@ -133,5 +142,5 @@ def _record(kind: EndpointKind, row: ConfiguredRow) -> Endpoint:
         adapter=row.adapter,
         config=dict(row.config),
         secret_names=tuple(row.secret_names),
-        host=row.host if isinstance(row, SourceRow) else "local",
+        host=row.host if isinstance(row, HostedRow) else "local",
     )

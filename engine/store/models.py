@@ -62,7 +62,7 @@ class SettingRow(Base):
 
 
 class ConfiguredRow(Base):
-    """What sources, destinations and notifiers share."""
+    """What hosts, sources, destinations and notifiers share."""
 
     __abstract__ = True
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -74,9 +74,19 @@ class ConfiguredRow(Base):
     updated_at: Mapped[datetime]
 
 
-class SourceRow(ConfiguredRow):
-    __tablename__ = "sources"
+class HostedRow(ConfiguredRow):
+    """What is reached by way of a host: its ID, or "local" for this machine."""
+
+    __abstract__ = True
     host: Mapped[str] = mapped_column(default="local", server_default="local")
+
+
+class HostRow(HostedRow):
+    __tablename__ = "hosts"
+
+
+class SourceRow(HostedRow):
+    __tablename__ = "sources"
 
 
 class DestinationRow(ConfiguredRow):

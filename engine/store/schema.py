@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect
 from engine.errors import StoreError
 from engine.store.models import Base
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The revisions in migrations/versions, oldest first; a test holds them together."""
 
 NEWEST = REVISIONS[-1]

@@ -74,11 +74,17 @@ class Surroundings:
     folder: Path
     cancel: CancelToken = field(default_factory=CancelToken)
     log: list[tuple[str, LogLevel]] = field(default_factory=list)
+    host: strongroom.Host | None = None
+    """Where tools run; None is this machine."""
 
     @property
     def context(self) -> Context:
         """The context to open an adapter with."""
-        return Context(LocalHost(self.cancel), self.cancel, self._scratch, self._note)
+        return self.context_on(self.host if self.host is not None else LocalHost(self.cancel))
+
+    def context_on(self, host: strongroom.Host) -> Context:
+        """The same with tools on another host."""
+        return Context(host, self.cancel, self._scratch, self._note)
 
     def _note(self, message: str, level: LogLevel, type: LogType, details: str) -> None:
         self.log.append((message, level))

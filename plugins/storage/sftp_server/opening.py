@@ -49,19 +49,9 @@ class Opened:
 
 def opened(config: Settings, context: strongroom.Context) -> Opened:
     """Connect and log in. Raises `StorageError`, `NeedsTrust`, `Cancelled`."""
-    from strongroom.ssh import Access, SshError, connect
+    from strongroom.ssh import SshError, connect
 
-    access = Access(
-        host=config.host,
-        port=config.port,
-        user=config.user,
-        password=config.password.get_secret_value() if config.password else None,
-        private_key=config.private_key,
-        passphrase=config.passphrase.get_secret_value() if config.passphrase else None,
-        agent=config.agent,
-        known_hosts=config.known_hosts,
-        host_key=config.host_key.strip(),
-    )
+    access = config.access()
     try:
         connection = connect(access, context.cancel)
         try:

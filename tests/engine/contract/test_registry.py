@@ -37,6 +37,10 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
     names = {(found.kind, found.adapter.name): found.origin.distribution for found in registry.all()}
     assert names == dict.fromkeys(
         [
+            ("host", "docker"),
+            ("host", "kubectl"),
+            ("host", "podman"),
+            ("host", "ssh"),
             ("source", "sqlite"),
             ("source", "command"),
             ("source", "files"),
