@@ -1,4 +1,4 @@
-"""Read the beginning of a custom-format archive: its version, and how its database was created.
+"""Read the beginning of an archive: its version, how its database was created, and what is in it.
 
 The archive is input, not a friend: what is taken from it is matched against a short list of words, and
 quoted anew.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 from plugins.sources.postgres.connection import literal
+from plugins.sources.postgres.contents import Contents, Pulled, contents_of
 from plugins.sources.postgres.dumping import MAGIC
 from strongroom import DumpIncomplete
 
@@ -33,12 +33,21 @@ _READERS: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (
 )
 
 
+def readable_from(pg_dump: tuple[int, int]) -> tuple[int, int]:
+    """The lowest major version of pg_restore that reads what a pg_dump of that major version wrote."""
+    return next((major for _, major in _READERS if pg_dump >= major), (9, 2))
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What the beginning of an archive says; `options` are CREATE DATABASE's, by name."""
+    """What the beginning of an archive says; `options` are CREATE DATABASE's, by name.
+
+    `contents` is None where they cannot be told: pg_restore will say what is wrong with it.
+    """
 
     format_version: tuple[int, int]
     options: dict[str, str] = field(default_factory=dict)
+    contents: Contents | None = None
 
     @property
     def readable_from(self) -> tuple[int, int]:
@@ -65,21 +74,16 @@ def _value(name: str, value: str) -> str:
 
 def peek(chunks: Iterable[bytes]) -> tuple[Archive, Iterator[bytes]]:
     """Read the beginning of an archive; return it with all of the chunks. Raises `DumpIncomplete`."""
-    rest = iter(chunks)
-    head: list[bytes] = []
-    size = 0
-    for chunk in rest:
-        head.append(chunk)
-        size += len(chunk)
-        if size >= _ENOUGH:
-            break
-    start = b"".join(head)[:_ENOUGH]
+    pulled = Pulled(chunks)
+    pulled.have(_ENOUGH)
+    start = pulled.head[:_ENOUGH]
     if not start.startswith(MAGIC) or len(start) < 8:
         raise DumpIncomplete(
             "What came is not a custom-format dump of PostgreSQL.",
             remedy="Restore another backup, or one that a PostgreSQL source made.",
         )
-    return Archive((start[5], start[6]), _options(start)), chain(head, rest)
+    archive = Archive((start[5], start[6]), _options(start), contents_of(pulled))
+    return archive, pulled.whole()
 
 
 def _options(start: bytes) -> dict[str, str]:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
+from plugins.sources.postgres.choosing import Relation, Selection, line_of
 from plugins.sources.postgres.connection import identifier, literal
 from plugins.sources.postgres.session import Psql, Session
 from plugins.sources.postgres.tools import Version
@@ -22,7 +24,7 @@ _NOT_OF_EXTENSION = (
     " AND d.objid = {oid} AND d.deptype = 'e')"
 )
 _TABLES = (
-    "SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(i.inhparent, 0)"
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(i.inhparent::pg_catalog.text, '')"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND "
@@ -35,27 +37,34 @@ _TABLES_BEFORE_10 = _TABLES.replace("AND c.relispartition", "AND false")
 _AT_ONCE = 50
 
 _STOPS_A_DUMP = f"""
-SELECT 'schema ' || pg_catalog.quote_ident(n.nspname) || ' (USAGE)' FROM pg_catalog.pg_namespace n
+SELECT n.nspname, '', 'schema ' || pg_catalog.quote_ident(n.nspname) || ' (USAGE)'
+  FROM pg_catalog.pg_namespace n
  WHERE {_USER_SCHEMAS} AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
    AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid)
 UNION ALL
-SELECT 'table ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-       || ' (SELECT)'
+SELECT n.nspname, c.relname, 'table ' || pg_catalog.quote_ident(n.nspname) || '.'
+       || pg_catalog.quote_ident(c.relname) || ' (SELECT)'
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND {_USER_SCHEMAS}
    AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
    AND NOT CASE WHEN c.relkind = 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
                 ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END
 UNION ALL
-SELECT 'table ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-       || ' (its row security needs BYPASSRLS)'
+SELECT n.nspname, c.relname, 'table ' || pg_catalog.quote_ident(n.nspname) || '.'
+       || pg_catalog.quote_ident(c.relname) || ' (its row security needs BYPASSRLS)'
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND {_USER_SCHEMAS} AND pg_catalog.row_security_active(c.oid)
 UNION ALL
-SELECT 'large object ' || l.oid || ' (SELECT)' FROM pg_catalog.pg_largeobject_metadata l
+SELECT '', '', 'large object ' || l.oid || ' (SELECT)' FROM pg_catalog.pg_largeobject_metadata l
  WHERE l.lomacl IS NULL AND NOT pg_catalog.pg_has_role(l.lomowner, 'USAGE')
-LIMIT 50;
+LIMIT 5000;
 """
+_NAMED = (
+    "SELECT n.nspname, coalesce(c.relname, '') FROM pg_catalog.pg_namespace n"
+    " LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+    " AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"
+    " WHERE " + _USER_SCHEMAS + ";"
+)
 _HAS_OBJECTS = f"""
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE {_USER_SCHEMAS} AND {_NOT_OF_EXTENSION.format(catalogue="pg_catalog.pg_class", oid="c.oid")})
@@ -105,37 +114,93 @@ def has_objects(psql: Psql, database: str) -> bool:
     return psql.ask(database, _HAS_OBJECTS)[0][0] == "t"
 
 
-def obstacles(psql: Psql, database: str) -> list[str]:
-    """What this user may not read in `database`, and a dump would therefore stop at; in words."""
-    return [text for (text,) in psql.ask(database, _STOPS_A_DUMP)]
+def obstacles(psql: Psql, database: str, selection: Selection) -> list[str]:
+    """What this user may not read of what is dumped, and a dump would therefore stop at; in words."""
+    found = []
+    for schema, name, text in psql.ask(database, _STOPS_A_DUMP, fields=3):
+        if schema and not (selection.has([(schema, name)]) if name else _reaches(selection, schema)):
+            continue
+        if not schema and not selection.is_whole:
+            continue  # large objects
+        found.append(text)
+    return found
 
 
-def count_rows(session: Session, version: Version) -> Fingerprint:
-    """Count the rows of every user table in the session's snapshot, by schema-qualified names.
+def _reaches(selection: Selection, schema: str) -> bool:
+    if selection.tables:
+        return any(pattern.parts[0].fullmatch(schema) for pattern in selection.tables)
+    return selection.has_schema(schema)
 
-    A partitioned table's count is the sum of its partitions', which are counted too. Left out is what a
-    dump holds no rows of: foreign tables, materialized views, temporary tables and those of extensions.
+
+def unmatched(psql: Psql, database: str, selection: Selection) -> list[str]:
+    """What is to be dumped and is not there, as it was given."""
+    if selection.is_whole:
+        return []
+    rows = psql.ask(database, _NAMED, fields=2)
+    return selection.unmatched({schema for schema, _ in rows}, {(one, name) for one, name in rows if name})
+
+
+def table_bytes(psql: Psql, database: str) -> int:
+    """The bytes of all tables without their indexes: what a dump of them comes to, or nearly so."""
+    sql = (
+        "SELECT coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0)::pg_catalog.int8 FROM pg_catalog.pg_class c"
+        f" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind IN ('r', 'm') AND {_USER_SCHEMAS};"
+    )
+    return int(psql.ask(database, sql)[0][0])
+
+
+def tables(asks: Session, version: Version) -> dict[str, Relation]:
+    """The tables that a dump of everything would have rows of, by OID. Partitions name their table.
+
+    Left out is what a dump holds no rows of: foreign tables, materialized views, temporary tables and
+    those of extensions.
     """
-    rows = session.ask(_TABLES if version.first >= 10 else _TABLES_BEFORE_10, fields=5)
-    names = {oid: f"{identifier(schema)}.{identifier(table)}" for oid, schema, table, _, _ in rows}
+    rows = asks.ask(_TABLES if version.first >= 10 else _TABLES_BEFORE_10, fields=5)
+    return {oid: Relation(oid, *rest) for oid, *rest in rows}
+
+
+def count_rows(
+    session: Session, relations: dict[str, Relation], selection: Selection | None = None
+) -> Fingerprint:
+    """Count the rows of those tables in the session's snapshot, by schema-qualified names.
+
+    A partitioned table's count is the sum of its partitions', which are counted too. With `selection`,
+    counted is what is in the dump: a table whose rows are left out has none.
+    """
+    chosen = selection or Selection()
+    lines = {oid: line_of(relations, oid) for oid in relations}
+    there = {oid: relation for oid, relation in relations.items() if chosen.has(lines[oid])}
     own: dict[str, int] = {}
-    plain = [oid for oid, _, _, kind, _ in rows if kind == "r"]
-    for start in range(0, len(plain), _AT_ONCE):
-        some = plain[start : start + _AT_ONCE]
+    plain = []
+    for oid, relation in there.items():
+        if not chosen.has_rows(lines[oid]):
+            own[oid] = 0
+        elif relation.kind == "r":
+            plain.append(oid)
+    for some in _portions(plain):
         # ONLY: a parent in the old way of inheritance holds rows of its own beside its children's.
-        questions = [f"SELECT count(*) FROM ONLY {names[oid]};" for oid in some]
+        questions = [
+            f"SELECT count(*) FROM ONLY {identifier(there[oid].schema)}.{identifier(there[oid].name)};"
+            for oid in some
+        ]
         own.update(zip(some, session.count(questions), strict=True))
     children: dict[str, list[str]] = defaultdict(list)
-    for oid, _, _, _, parent in rows:
-        children[parent].append(oid)
+    for oid, relation in there.items():
+        children[relation.parent].append(oid)
 
     def total(oid: str) -> int:
         return own[oid] if oid in own else sum(total(child) for child in children[oid])
 
     return Fingerprint(
-        {f"{_shown(schema)}.{_shown(table)}": total(oid) for oid, schema, table, _, _ in rows},
+        {f"{_shown(each.schema)}.{_shown(each.name)}": total(oid) for oid, each in there.items()},
         consistent=True,
     )
+
+
+def _portions(oids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(oids), _AT_ONCE):
+        yield oids[start : start + _AT_ONCE]
 
 
 def _shown(name: str) -> str:

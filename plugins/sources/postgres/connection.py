@@ -1,4 +1,4 @@
-"""How a server is reached: a pasted URL taken apart, the environment of the client tools, quoting.
+"""How a server is reached: the environment of the client tools, and quoting.
 
 Everything goes to the tools by libpq's environment variables, so that no argument holds a secret; only
 the database's name is an argument, as a quoted connection string, which takes any name.
@@ -7,58 +7,8 @@ the database's name is an argument, as a quoted connection string, which takes a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
-
-_URL_OPTIONS = {
-    "host": "host",
-    "port": "port",
-    "user": "user",
-    "password": "password",
-    "sslmode": "ssl_mode",
-    "sslrootcert": "ssl_ca",
-    "sslcert": "ssl_cert",
-    "sslkey": "ssl_key",
-    "connect_timeout": "connect_timeout",
-}
-_HARMLESS = {"application_name", "fallback_application_name", "client_encoding"}
-
-
-def values_of_url(url: str) -> dict[str, Any]:
-    """The configuration values that a connection URL holds.
-
-    Raises `ValueError`; no message repeats any part that may hold a password.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("this is not a connection URL: postgresql://user@host:5432/database") from None
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("a connection URL begins with postgresql://")
-    if "," in parts.netloc.rpartition("@")[2]:
-        raise ValueError("a URL with several hosts is not understood: name the one to back up from")
-    values: dict[str, Any] = {}
-    if parts.hostname:
-        values["host"] = unquote(parts.hostname)
-    if port is not None:
-        values["port"] = port
-    if parts.username:
-        values["user"] = unquote(parts.username)
-    if parts.password:
-        values["password"] = unquote(parts.password)
-    if database := unquote(parts.path.removeprefix("/")):
-        values["databases"] = [database]
-    for option, value in parse_qsl(parts.query, keep_blank_values=True):
-        if option == "dbname":
-            values["databases"] = [value]
-        elif option in _URL_OPTIONS:
-            values[_URL_OPTIONS[option]] = value
-        elif option not in _HARMLESS:
-            raise ValueError(f"the URL's option {option!r} is not understood")
-    return values
 
 
 def literal(value: str) -> str:
@@ -105,6 +55,8 @@ class Connection:
     ssl_cert: str = ""
     ssl_key: str = ""
     connect_timeout: int = 10
+    channel_binding: str = "prefer"
+    options: str = ""
 
     @property
     def place(self) -> str:
@@ -122,6 +74,8 @@ class Connection:
             "PGSSLROOTCERT": self.ssl_ca,
             "PGSSLCERT": self.ssl_cert,
             "PGSSLKEY": self.ssl_key,
+            "PGCHANNELBINDING": self.channel_binding if self.channel_binding != "prefer" else "",
+            "PGOPTIONS": self.options,
         }
         return {
             **{name: value for name, value in chosen.items() if value},

@@ -50,7 +50,7 @@ def _too_old(connection: Connection, database: str, said: str) -> SourceError:
 def _role_missing(connection: Connection, database: str, said: str) -> SourceError:
     return SourceError(
         f"The backup's owners and rights name a role that {connection.place} does not have: {said}",
-        remedy="Create the role, or switch off the target source's `restore_ownership`.",
+        remedy="Create the role, or switch off the target's `restore_owner` and `restore_privileges`.",
     )
 
 
@@ -59,6 +59,14 @@ def _no_right(connection: Connection, database: str, said: str) -> SourceError:
         f"The user {connection.user!r} may not do this in {database!r}: {said}",
         remedy=f"For backups, GRANT pg_read_all_data TO {connection.user}; a restore needs CREATEDB, and the"
         " rights of the owners whose objects it makes.",
+    )
+
+
+def _nothing_matches(connection: Connection, database: str, said: str) -> SourceError:
+    return SourceError(
+        f"Not all that is to be dumped of {database!r} is there: {said}",
+        remedy="Correct the source's lists of schemas and tables; letter case counts, and a name that holds a"
+        " dot stands in double quotes.",
     )
 
 
@@ -151,6 +159,7 @@ _RULES: tuple[tuple[str, _Make], ...] = (
             "Check the TLS mode, the CA, the certificate and the key of the source.",
         ),
     ),
+    (r"no matching (schemas|tables) were found", _nothing_matches),
     (r"server version mismatch|unsupported version \(.*\) in file header", _too_old),
     (r"permission denied|must be owner|must be superuser|must be able to SET ROLE", _no_right),
 )

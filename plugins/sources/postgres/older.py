@@ -35,8 +35,14 @@ def restore_through_psql(
     connection: Connection,
     database: str,
     chunks: Iterable[bytes],
+    *,
+    first: str = "",
 ) -> None:
-    """Restore in one transaction. Raises `SourceError`s, `Cancelled`, and whatever `chunks` raise."""
+    """Restore in one transaction, which begins with the statements `first`.
+
+    `pg_restore` reads the archive from its standard input, where it names none. Raises `SourceError`s,
+    `Cancelled`, and whatever `chunks` raise.
+    """
     environment = connection.environment()
     argv = [
         *(psql.path, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"),
@@ -45,7 +51,7 @@ def restore_through_psql(
     with context.host.run(argv, env=environment, stdin=True) as writer:
         with context.host.run(pg_restore, env=environment, stdin=True) as reader:
             feeder = _Feeder(reader, chunks, context.cancel)
-            stopped = not _pump(reader, writer, psql)
+            stopped = not _pump(reader, writer, psql, first.encode("utf-8", "surrogateescape"))
             reader_status = 0 if stopped else reader.wait()
         feeder.join()  # it stops when its tool does
         context.cancel.raise_if_cancelled()
@@ -60,9 +66,11 @@ def restore_through_psql(
             raise failure("psql", status, writer.stderr(), connection, database, remedy=REFUSED)
 
 
-def _pump(reader: Process, writer: Process, psql: Found) -> bool:
+def _pump(reader: Process, writer: Process, psql: Found, first: bytes) -> bool:
     """Carry the SQL from one tool to the other; False when psql has stopped."""
     try:
+        if first:
+            writer.write(first + b"\n")
         for text in _without_unknown(reader, psql):
             writer.write(text)
     except BrokenPipeError:

@@ -1,55 +1,122 @@
-"""Restore an archive into a database that is made for it, or is empty; drop one."""
+"""Restore an archive into a database that is made for it, is empty, or is to be replaced; drop one."""
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 
 from plugins.sources.feeding import feed
 from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.archive import Archive, peek
 from plugins.sources.postgres.connection import conninfo, identifier, literal
+from plugins.sources.postgres.contents import Contents, Pulled
+from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.failures import REFUSED, failure
+from plugins.sources.postgres.folders import CONTENTS, unpacked
 from plugins.sources.postgres.older import restore_through_psql, sets_what_is_unknown
 from plugins.sources.postgres.session import Psql
-from plugins.sources.postgres.tools import Found, Toolbox, Version
-from strongroom import Cancelled, Context, SourceError, ToolFailed
+from plugins.sources.postgres.tools import Found, Version
+from strongroom import Cancelled, SourceError, TargetState, ToolFailed
+
+_USTAR = slice(257, 262)
+_LARGE_OBJECTS = re.compile(r"(\d+)(?:\.\.(\d+))?")  # one, or from 17 on a range
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How a restore goes: with owners, with rights, by how many workers."""
+
+    owner: bool = True
+    privileges: bool = True
+    jobs: int = 1
+
+    def arguments(self) -> list[str]:
+        """pg_restore's options for owners and rights."""
+        chosen = [] if self.owner else ["--no-owner"]
+        return chosen if self.privileges else [*chosen, "--no-privileges"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An archive for pg_restore: a path on the host, or what goes to its standard input."""
+
+    path: str = ""
+    chunks: Iterable[bytes] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        return [self.path] if self.path else []
 
 
 class Restorer:
-    """Restores through one server; `through` is the database for statements about databases."""
+    """Restores into one server."""
 
-    def __init__(
-        self, context: Context, tools: Toolbox, psql: Psql, through: str, *, restore_ownership: bool
-    ) -> None:
-        self._context = context
-        self._tools = tools
-        self._psql = psql
+    def __init__(self, server: Server, through: str, choices: Choices) -> None:
+        self._server = server
+        self._context = server.context
+        self._psql = server.psql
         self._through = through
-        self._ownership = restore_ownership
+        self._choices = choices
 
-    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
-        """Restore into a missing or empty database. What was made here is dropped again on any error."""
-        archive, whole = peek(chunks)
+    def restore(self, database: str, state: TargetState, chunks: Iterable[bytes]) -> Contents | None:
+        """Restore, and return what the archive held, where that can be told.
+
+        What was made here is dropped again on any error; what was there, empty or filled, stays as it was.
+        A filled database loses what the archive makes anew, and keeps what else is in it.
+        """
+        host = self._context.host
+        pulled = Pulled(chunks)
+        with ExitStack() as stack:
+            if pulled.have(512) and pulled.head[_USTAR] == b"ustar":
+                folder = stack.enter_context(unpacked(self._context, pulled.whole()))
+                archive, _ = peek(host.read_file(posixpath.join(folder, CONTENTS)))
+                self._fill(database, state, archive, _Given(folder))
+                return archive.contents
+            archive, whole = peek(pulled.whole())
+            if self._choices.jobs > 1 and state is TargetState.MISSING:
+                # Workers seek in the archive, which they cannot in a pipe.
+                path = posixpath.join(stack.enter_context(host.folder()), "dump")
+                host.write_file(path, whole)
+                self._fill(database, state, archive, _Given(path))
+            else:
+                self._fill(database, state, archive, _Given(chunks=whole))
+            return archive.contents
+
+    # -- making and filling the database --------------------------------------------------------------
+
+    def _fill(self, database: str, state: TargetState, archive: Archive, given: _Given) -> None:
+        contents = archive.contents or Contents()
+        if contents.rows_alone and state is not TargetState.FILLED:
+            raise rows_alone(database)
         version = catalogue.server_version(self._psql, self._through)
-        tool = self._tool_for(archive, version)
-        made = not catalogue.exists(self._psql, self._through, database)
-        if made:
+        tool = self._server.tools.for_server("pg_restore", version, at_least=archive.readable_from)
+        schemas: list[str] = []
+        if state is TargetState.MISSING:
             self._create(database, archive, version)
         try:
-            if sets_what_is_unknown(tool.version, version):
-                psql = self._tools.for_server("psql", tool.version)
-                argv = [tool.path, *self._arguments(), "--file=-"]
-                restore_through_psql(self._context, argv, psql, self._psql.connection, database, whole)
+            schemas = self._make_schemas(database, contents.missing_schemas)
+            options = self._choices.arguments()
+            first = ""
+            if state is TargetState.FILLED and contents.rows_alone:
+                first = _emptying(contents)
+            elif state is TargetState.FILLED:
+                options += ["--clean", "--if-exists"]
+            if first or sets_what_is_unknown(tool.version, version):
+                self._through_psql(tool, options, database, given, first)
             else:
-                self._directly(tool, database, whole, one_transaction=not made)
+                self._directly(tool, options, database, given, alone=state is TargetState.MISSING)
         except BaseException:
-            if made:
-                self._drop_after_failure(database)
+            # The error that is under way says what happened. A cancelled host starts nothing any more: then
+            # whoever asked for the restore drops what is left.
+            with suppress(SourceError, Cancelled):
+                if state is TargetState.MISSING:
+                    drop(self._psql, self._through, database)
+                elif schemas:
+                    self._psql.ask(database, "".join(f"DROP SCHEMA {identifier(name)};" for name in schemas))
             raise
-
-    def _tool_for(self, archive: Archive, version: Version) -> Found:
-        return self._tools.for_server("pg_restore", version, at_least=archive.readable_from)
 
     def _create(self, database: str, archive: Archive, version: Version) -> None:
         error: SourceError | None = None
@@ -66,35 +133,72 @@ class Restorer:
         assert error is not None  # noqa: S101 - there is always one way at least
         raise error
 
-    def _arguments(self) -> list[str]:
-        owners = [] if self._ownership else ["--no-owner", "--no-privileges"]
-        return ["--exit-on-error", *owners]
+    def _make_schemas(self, database: str, names: list[str]) -> list[str]:
+        """Make the schemas that a dump of chosen tables takes for granted; return those that were missing."""
+        if not names:
+            return []
+        there = {name for (name,) in self._psql.ask(database, "SELECT nspname FROM pg_catalog.pg_namespace;")}
+        missing = [name for name in names if name not in there]
+        if missing:
+            self._psql.ask(database, "".join(f"CREATE SCHEMA {identifier(name)};" for name in missing))
+        return missing
+
+    def _through_psql(
+        self, tool: Found, options: list[str], database: str, given: _Given, first: str
+    ) -> None:
+        psql = self._server.tools.for_server("psql", tool.version)
+        only = ["--data-only"] if first else []
+        argv = [tool.path, "--exit-on-error", *options, *only, "--file=-", *given.arguments]
+        restore_through_psql(
+            self._context, argv, psql, self._server.connection, database, given.chunks, first=first
+        )
 
     def _directly(
-        self, tool: Found, database: str, chunks: Iterable[bytes], *, one_transaction: bool
+        self, tool: Found, options: list[str], database: str, given: _Given, *, alone: bool
     ) -> None:
         # One transaction keeps a database that was there as it was, should anything fail. One that was
         # made here is dropped instead, which costs the server no lock for each of its tables.
-        argv = [tool.path, *self._arguments(), "--no-password", f"--dbname={conninfo(database)}"]
-        if one_transaction:
-            argv.insert(1, "--single-transaction")
-        process = self._context.host.run(argv, env=self._psql.connection.environment(), stdin=True)
+        how = ["--single-transaction"]
+        if alone:
+            how = [f"--jobs={self._choices.jobs}"] if given.path and self._choices.jobs > 1 else []
+        argv = [tool.path, *how, "--exit-on-error", *options, "--no-password"]
+        argv += [f"--dbname={conninfo(database)}", *given.arguments]
+        process = self._context.host.run(argv, env=self._server.connection.environment(), stdin=True)
         with process:
-            feed(process, chunks, self._context.cancel)
+            feed(process, given.chunks, self._context.cancel)
             process.close_stdin()
+            for _ in process:
+                pass
             status = process.wait()
             self._context.cancel.raise_if_cancelled()
             if status != 0:
-                raise self._failed("pg_restore", status, process.stderr(), database)
+                raise failure(
+                    "pg_restore", status, process.stderr(), self._server.connection, database, remedy=REFUSED
+                )
 
-    def _drop_after_failure(self, database: str) -> None:
-        # The error that is under way says what happened. A cancelled host starts nothing any more: then
-        # whoever asked for the restore drops what is left.
-        with suppress(SourceError, Cancelled):
-            drop(self._psql, self._through, database)
 
-    def _failed(self, tool: str, status: int, stderr: str, database: str) -> SourceError:
-        return failure(tool, status, stderr, self._psql.connection, database, remedy=REFUSED)
+def rows_alone(database: str) -> SourceError:
+    """The error for rows that have no tables to go into; it says nothing against the backup."""
+    return SourceError(
+        f"The backup holds rows and no tables (content = data), and {database!r} has no tables to take them.",
+        remedy="Restore a backup of the definitions first, then this one over it with restore_clean and"
+        " --overwrite, or by hand: pg_restore --data-only.",
+    )
+
+
+def _emptying(contents: Contents) -> str:
+    """SQL that takes away the rows and large objects in whose place those of the archive come."""
+    tables = sorted(contents.of("TABLE DATA"))
+    names = ", ".join(f"ONLY {identifier(schema)}.{identifier(name)}" for schema, name in tables)
+    texts = [f"TRUNCATE {names};"]
+    for _, name in sorted(contents.of("BLOB") | contents.of("BLOB METADATA")):
+        if match := _LARGE_OBJECTS.fullmatch(name):
+            first, last = match[1], match[2] or match[1]
+            texts.append(
+                "SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata"  # noqa: S608
+                f" WHERE oid BETWEEN {first} AND {last};"
+            )
+    return "\n".join(texts)
 
 
 def drop(psql: Psql, through: str, database: str) -> None:

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from engine.contract.config import build, field_errors, split_secrets
 from engine.errors import ConfigError
-from plugins.sources.postgres.connection import Connection, conninfo, fit, identifier, literal, values_of_url
+from plugins.sources.postgres.connection import Connection, conninfo, fit, identifier, literal
+from plugins.sources.postgres.pasted import values_of_url
 from plugins.sources.postgresql import PostgreSQL
 from tests.parts.postgres import Server, postgres  # noqa: F401 - a fixture
 

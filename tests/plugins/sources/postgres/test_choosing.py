@@ -1,0 +1,199 @@
+"""What of a database is dumped: the lists, as pg_dump takes them and as the fingerprint counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import strongroom
+from engine.contract.config import build
+from engine.errors import ConfigError
+from plugins.sources.postgres.choosing import parse_name, parse_table
+from plugins.sources.postgresql import PostgreSQL
+from strongroom.testing.laboratory import dumped
+from tests.parts.postgres import Server
+
+Open = Callable[..., PostgreSQL]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("orders", '*."orders"'),
+        ("app.Orders", '"app"."Orders"'),
+        ("app.order_*", '"app"."order_"*'),
+        ("my app.big table", '"my app"."big table"'),
+        ('"a.b".c', '"a.b"."c"'),
+        ('app."we""ird.*"', '"app"."we""ird.*"'),
+        ('app.5" disks', '"app"."5"" disks"'),
+        ("*.t?", '*."t"?'),
+    ],
+)
+def test_a_table_goes_to_pg_dump_in_quotes(given: str, text: str) -> None:
+    assert parse_table(given).text == text
+
+
+def test_a_schemas_dot_is_its_own() -> None:
+    assert parse_name("a.b").text == '"a.b"'
+    assert parse_name("a.b").fits("a.b")
+    assert not parse_name("a.b").fits("axb")
+
+
+@pytest.mark.parametrize("given", ["", "a.b.c", 'a."b', "a.", '""'])
+def test_what_names_no_table_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError):
+        build(PostgreSQL.Config, {"tables": [given]})
+
+
+def test_tables_and_schemas_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        build(PostgreSQL.Config, {"tables": ["a.b"], "schemas": ["c"]})
+
+
+SHOP = """
+CREATE SCHEMA app; CREATE SCHEMA "Audit.Log"; CREATE SCHEMA other;
+CREATE TYPE app.mood AS ENUM ('glad', 'sad');
+CREATE TABLE app.orders AS SELECT g AS a FROM generate_series(1, 10) g;
+CREATE TABLE app."Orders" AS SELECT g AS a FROM generate_series(1, 20) g;
+CREATE TABLE app."big table" AS SELECT g AS a FROM generate_series(1, 30) g;
+CREATE TABLE app.cache_1 AS SELECT g AS a FROM generate_series(1, 40) g;
+CREATE TABLE app.cache_2 AS SELECT g AS a FROM generate_series(1, 50) g;
+CREATE TABLE "Audit.Log"."we""ird.$1" AS SELECT g AS a FROM generate_series(1, 60) g;
+CREATE TABLE other.parted (a int) PARTITION BY RANGE (a);
+CREATE TABLE other.low PARTITION OF other.parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE app.high PARTITION OF other.parted FOR VALUES FROM (10) TO (100);
+INSERT INTO other.parted SELECT g FROM generate_series(0, 99) g;
+SELECT lo_create(4711);
+"""
+ALL = {
+    "app.orders": 10,
+    "app.Orders": 20,
+    "app.big table": 30,
+    "app.cache_1": 40,
+    "app.cache_2": 50,
+    '"Audit.Log"."we""ird.$1"': 60,
+    "other.parted": 100,
+    "other.low": 10,
+    "app.high": 90,
+}
+
+
+def but(*names: str, **rows: int) -> dict[str, int]:
+    return {
+        name: rows.get(name.rpartition(".")[2], count) for name, count in ALL.items() if name not in names
+    }
+
+
+PARTED = ("other.parted", "other.low", "app.high")
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"schemas": ["app", "othe?"]}, but('"Audit.Log"."we""ird.$1"')),
+        ({"exclude_schemas": ["app", "Aud*"]}, {"other.parted": 10, "other.low": 10}),  # high is in app
+        (
+            {
+                "tables": [
+                    "app.Orders",
+                    "big table",
+                    'Audit.Log."we""ird.$1"'.replace("Audit.Log", '"Audit.Log"'),
+                ]
+            },
+            {"app.Orders": 20, "app.big table": 30, '"Audit.Log"."we""ird.$1"': 60},
+        ),
+        ({"tables": ["other.parted"]}, {"other.parted": 100, "other.low": 10, "app.high": 90}),
+        (
+            {"tables": ["app.*"], "exclude_tables": ["*.cache_?", "orders", "high"]},
+            {"app.Orders": 20, "app.big table": 30},
+        ),
+        ({"exclude_tables": ["app.cache_*", "parted"]}, but("app.cache_1", "app.cache_2", *PARTED)),
+        (
+            {"exclude_table_data": ["Orders", "other.parted"]},
+            but(Orders=0, parted=0, low=0, high=0),
+        ),
+        ({"content": "schema"}, dict.fromkeys(ALL, 0)),
+    ],
+    ids=lambda value: " ".join(value) if "app.orders" not in value else "",
+)
+def test_what_is_counted_is_what_is_restored(
+    server: Server, open_on: Open, values: dict[str, object], wanted: dict[str, int]
+) -> None:
+    server.create_database("shop", SHOP)
+    source = open_on(server, databases=["shop"], **values)
+    assert source.check().databases == ("shop",)
+    chunks, counted = dumped(source, "shop")
+    assert counted.consistent
+    assert dict(counted.tables) == wanted
+    plain = open_on(server)
+    plain.restore("copy", chunks)
+    # What pg_restore made, counted by other means, is what was counted in the dump.
+    rows = {name: len(rows) for name, rows in server.rows("copy").items()}
+    low = rows.get("other.low", 0)
+    assert sorted(count for name, count in rows.items() if name != "other.parted") == sorted(
+        count for name, count in wanted.items() if name != "other.parted"
+    )
+    assert low == wanted.get("other.low", 0)
+    assert counted.differences(plain.fingerprint("copy")) == []
+
+
+@pytest.mark.parametrize("values", [{"tables": ["app.orders", "app.gone"]}, {"schemas": ["app", "gone"]}])
+def test_what_is_chosen_and_not_there_fails(server: Server, open_on: Open, values: dict[str, object]) -> None:
+    server.create_database("shop", SHOP)
+    source = open_on(server, databases=["shop"], **values)
+    with pytest.raises(ConfigError, match="gone"):
+        source.check()
+    with pytest.raises(strongroom.SourceError, match="gone") as caught:
+        dumped(source, "shop")
+    assert "lists of schemas and tables" in caught.value.remedy
+
+
+def test_a_partition_without_its_table_is_refused(server: Server, open_on: Open) -> None:
+    server.create_database("shop", SHOP)
+    source = open_on(server, databases=["shop"], schemas=["app"])
+    with pytest.raises(ConfigError, match=r"app\.high is a partition of other\.parted") as caught:
+        source.check()
+    assert "exclude_tables" in caught.value.remedy
+
+
+def test_what_is_left_out_need_not_be_readable(server: Server, open_on: Open) -> None:
+    server.create_database("shop", SHOP)
+    server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'pw'")
+    server.sql("shop", 'GRANT USAGE ON SCHEMA app TO reader; GRANT SELECT ON app."Orders" TO reader')
+    source = open_on(server, user="reader", password="pw", databases=["shop"], tables=["app.Orders"])
+    assert source.check().databases == ("shop",)
+    assert dumped(source, "shop")[1].tables == {"app.Orders": 20}
+    with pytest.raises(strongroom.SourceError, match=r"app\.orders"):
+        open_on(server, user="reader", password="pw", databases=["shop"], exclude_tables=["high"]).check()
+
+
+def test_rows_alone_are_no_database(server: Server, open_on: Open) -> None:
+    server.create_database("shop", SHOP)
+    source = open_on(server, databases=["shop"], content="data")
+    assert any("cannot be drilled" in note for note in source.check().notes)
+    assert source.extension_for("shop") == "data.dump"
+    chunks, counted = dumped(source, "shop")
+    assert dict(counted.tables) == ALL
+    server.create_database("hollow")
+    for target in ("copy", "hollow"):
+        with pytest.raises(strongroom.SourceError, match="rows and no tables") as caught:
+            source.restore(target, chunks)
+        assert not isinstance(caught.value, strongroom.ToolFailed | strongroom.DumpIncomplete)
+        assert "restore_clean" in caught.value.remedy
+    assert "copy" not in server.databases()
+
+
+def test_rows_alone_take_the_place_of_the_rows_that_are_there(server: Server, open_on: Open) -> None:
+    server.create_database("shop", SHOP)
+    chunks, counted = dumped(open_on(server, content="data"), "shop")
+    before = server.rows("shop")
+    server.sql(
+        "shop", "INSERT INTO app.orders VALUES (99); DELETE FROM other.parted; CREATE TABLE app.later (a int)"
+    )
+    source = open_on(server, content="data", restore_clean=True)
+    source.restore("shop", chunks)
+    after = server.rows("shop")
+    assert after.pop("app.later") == []
+    assert after == before
+    assert counted.differences(source.fingerprint("shop")) == []
