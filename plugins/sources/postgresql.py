@@ -10,13 +10,14 @@ import shlex
 from collections.abc import Iterable
 
 import strongroom
-from plugins.sources.postgres import catalogue, checking, swapping
+from plugins.sources.postgres import catalogue, checking, globals, swapping
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.connection import MOST, conninfo, fits
 from plugins.sources.postgres.contents import Contents
 from plugins.sources.postgres.dumping import Order, begin_dump, custom
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.folders import directory
+from plugins.sources.postgres.globals import is_globals
 from plugins.sources.postgres.over import counted, left_standing
 from plugins.sources.postgres.restoring import Choices, Restorer, drop
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
@@ -40,6 +41,7 @@ class PostgreSQL(strongroom.Source):
         self.restores_over = config.restore_clean
         self._server = Server(context, config, [config.maintenance_database, *config.databases])
         self._over: dict[str, Contents] = {}
+        self._made: dict[str, Fingerprint] = {}  # of roles and tablespaces, as they were restored
 
     # ---------------------------------------------------------------------------------- looking
 
@@ -48,25 +50,33 @@ class PostgreSQL(strongroom.Source):
         return checking.report(self._server, self.config, self.databases)
 
     def databases(self) -> list[str]:
-        """The configured ones, or all. Raises `DatabaseMissing` when a configured one is not there."""
+        """The configured ones, or all; and the roles and tablespaces, where they are to be backed up.
+
+        Raises `DatabaseMissing` when a configured one is not there.
+        """
         psql, through = self._server.psql, self._server.through()
-        if not self.config.databases:
-            return catalogue.all_databases(psql, through)
+        extra = [globals.NAME] if self.config.globals else []
         names = sorted(set(self.config.databases))
+        if not names:
+            return sorted([*catalogue.all_databases(psql, through), *extra])
         missing = [name for name in names if not catalogue.exists(psql, through, name)]
         if missing:
             raise strongroom.DatabaseMissing(
                 f"There is no database {', '.join(map(repr, missing))} on {self._server.connection.place}.",
                 remedy="Correct the source's list of databases, or see whether it was renamed or dropped.",
             )
-        return names
+        return sorted([*names, *extra])
 
     def fingerprint(self, database: str) -> Fingerprint:
         """All tables of a database; after a restore over a filled one, those that came from the backup."""
+        if is_globals(database):
+            return self._made.get(database) or globals.fingerprint(self._server)
         return counted(self._server, database, self._over.get(database))
 
     def target_state(self, database: str) -> TargetState:
         """Raises `ConfigError` for what is no target: a name that is cut to another one's, a template."""
+        if is_globals(database):  # each server has them, and a restore adds to them; a trial's are not there
+            return TargetState.EMPTY if database == globals.NAME else TargetState.MISSING
         _whole_name(database)
         psql, through = self._server.psql, self._server.through()
         if not catalogue.exists(psql, through, database):
@@ -83,6 +93,8 @@ class PostgreSQL(strongroom.Source):
 
     def dump(self, database: str, *, fingerprint: bool = True) -> Dump:
         server, config = self._server, self.config
+        if is_globals(database):
+            return globals.begin_dump(server, fingerprint=fingerprint)
         version = server.version(database)
         tool = server.tools.for_server("pg_dump", version)
         order = Order(database, tool, version, config.selection, fingerprint)
@@ -93,7 +105,14 @@ class PostgreSQL(strongroom.Source):
         return begin_dump(self.context, server.psql, order, write)
 
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
-        """Restore into a missing or empty database; with `restore_clean` into a filled one too."""
+        """Restore into a missing or empty database; with `restore_clean` into a filled one too.
+
+        Of roles and tablespaces, what is missing is made; under a name of a trial all of it is rolled back.
+        """
+        if is_globals(database):
+            trial, anew = database != globals.NAME, self.config.restore_existing_roles
+            self._made[database] = globals.restore(self._server, chunks, trial=trial, anew=anew)
+            return
         state = self.target_state(database)
         if state is TargetState.FILLED and not self.restores_over:
             raise strongroom.TargetNotEmpty(
@@ -108,6 +127,8 @@ class PostgreSQL(strongroom.Source):
             left_standing(self._server, database, held)
 
     def drop(self, database: str) -> None:
+        if is_globals(database):
+            return  # a trial has left nothing, and nobody's roles are dropped
         _whole_name(database)
         drop(self._server.psql, self._server.through(not_in=(database,)), database)
 
@@ -124,10 +145,14 @@ class PostgreSQL(strongroom.Source):
 
     def extension_for(self, database: str) -> str:
         """`dump` or `dir.tar`, with `schema.` or `data.` before it where that is all of it."""
+        if is_globals(database):
+            return "sql"
         kind = "dir.tar" if self.config.is_directory else self.extension
         return kind if self.config.content == "all" else f"{self.config.content}.{kind}"
 
     def restore_command(self, database: str) -> str:
+        if is_globals(database):
+            return "psql --no-psqlrc -d postgres"
         # A plain name is its own argument; what libpq would take for a connection string is quoted as one.
         plain = "=" not in database and "://" not in database
         target = shlex.quote(database if plain else conninfo(database))

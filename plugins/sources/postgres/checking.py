@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plugins.sources.postgres import catalogue
+from plugins.sources.postgres import catalogue, globals
 from plugins.sources.postgres.choosing import Selection, line_of
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.entrance import Server
@@ -23,6 +23,11 @@ def report(server: Server, config: DatabasesConfig, databases: Callable[[], list
     names = databases()
     if not names:
         notes.append("there is no database to back up")
+    tools = [dump.as_tool(), server.psql.tool.as_tool(), *_restore_tool(server, version)]
+    if globals.NAME in names:
+        names.remove(globals.NAME)
+        tools.append(globals.dump_tool(server).as_tool())
+        notes += _role_notes(server, config)
     for database in names:
         _look_into(server, config, database)
     if config.is_directory and names:
@@ -32,8 +37,8 @@ def report(server: Server, config: DatabasesConfig, databases: Callable[[], list
     return SourceReport(
         "postgresql",
         str(version),
-        tuple(names),
-        (dump.as_tool(), server.psql.tool.as_tool(), *_restore_tool(server, version)),
+        tuple(sorted([*names, *([globals.NAME] if config.globals else [])])),
+        tuple(tools),
         tuple(notes),
     )
 
@@ -70,6 +75,20 @@ def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
             f"The user {config.user!r} may not read all of {database!r}: {'; '.join(found[:5])}{more}.",
             remedy=f"GRANT pg_read_all_data TO {config.user}; row security needs a user with BYPASSRLS.",
         )
+
+
+def _role_notes(server: Server, config: DatabasesConfig) -> list[str]:
+    if catalogue.exists(server.psql, server.through(), globals.NAME):
+        raise ConfigError(
+            f"A database is called {globals.NAME!r}, as the roles and tablespaces are here.",
+            remedy="Rename the database, or switch `globals` off.",
+        )
+    if globals.reads_passwords(server):
+        return []
+    return [
+        f"{config.user} may not read pg_authid: the roles are backed up without their passwords, which have"
+        " to be set anew after a restore"
+    ]
 
 
 def _orphans(server: Server, database: str, selection: Selection) -> list[str]:

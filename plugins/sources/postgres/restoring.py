@@ -18,8 +18,9 @@ from plugins.sources.postgres.failures import REFUSED, failure
 from plugins.sources.postgres.folders import CONTENTS, unpacked
 from plugins.sources.postgres.older import restore_through_psql, sets_what_is_unknown
 from plugins.sources.postgres.session import Psql
+from plugins.sources.postgres.statements import HEAD
 from plugins.sources.postgres.tools import Found, Version
-from strongroom import Cancelled, SourceError, TargetState, ToolFailed
+from strongroom import Cancelled, ConfigError, SourceError, TargetState, ToolFailed
 
 _USTAR = slice(257, 262)
 _LARGE_OBJECTS = re.compile(r"(\d+)(?:\.\.(\d+))?")  # one, or from 17 on a range
@@ -70,6 +71,11 @@ class Restorer:
         host = self._context.host
         pulled = Pulled(chunks)
         with ExitStack() as stack:
+            if pulled.have(len(HEAD)) and HEAD in pulled.head[:200]:
+                raise ConfigError(
+                    "The backup holds a server's roles and tablespaces, and no database.",
+                    remedy="Restore it without another name.",
+                )
             if pulled.have(512) and pulled.head[_USTAR] == b"ustar":
                 folder = stack.enter_context(unpacked(self._context, pulled.whole()))
                 archive, _ = peek(host.read_file(posixpath.join(folder, CONTENTS)))
