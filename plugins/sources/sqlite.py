@@ -16,6 +16,9 @@ from typing import Any
 
 import strongroom
 from plugins.sources.lite import opening, placing
+from plugins.sources.lite.opening import SIDE_SUFFIXES
+from plugins.sources.onefile.names import Names
+from plugins.sources.onefile.placing import publish, remove, sides, take_over_rights
 from strongroom import CHUNK, Dump, Fingerprint, LogLevel, LogType, SourceReport, TargetState
 
 PAGES = 2048
@@ -56,6 +59,10 @@ class Sqlite(strongroom.Source):
         """The source's own file, absolute."""
         return Path(self.config.path).expanduser().absolute()
 
+    @property
+    def _names(self) -> Names:
+        return Names(self.path, self.title)
+
     # ---------------------------------------------------------------------------------- looking
 
     def check(self) -> SourceReport:
@@ -84,7 +91,7 @@ class Sqlite(strongroom.Source):
         path = self.file_of(database)
         if not path.exists():
             return TargetState.MISSING
-        if path.stat().st_size == 0 and not placing.sides(path):
+        if path.stat().st_size == 0 and not sides(path, SIDE_SUFFIXES):
             return TargetState.EMPTY
         try:
             with self._reading(path) as connection:
@@ -182,48 +189,31 @@ class Sqlite(strongroom.Source):
         temporary = placing.write_beside(path, chunks, self.context.cancel)
         try:
             placing.prove_whole(temporary, self.context.cancel)
-            placing.take_over_rights(temporary, path if path.exists() else self.path)
-            placing.publish(temporary, path, over_empty=state is TargetState.EMPTY)
+            take_over_rights(temporary, path if path.exists() else self.path)
+            publish(temporary, path, SIDE_SUFFIXES, over_empty=state is TargetState.EMPTY)
         finally:
             temporary.unlink(missing_ok=True)
 
     def drop(self, database: str) -> None:
-        path = self.file_of(database)
-        for file in (*placing.sides(path), path):  # the sides first: alone, they would be taken for news
-            file.unlink(missing_ok=True)
+        remove(self.file_of(database), SIDE_SUFFIXES)
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming; the old file, its WAL written back, is kept as `<name>_before_<label>`."""
         path, new = self.file_of(database), self.file_of(beside)
         if not new.exists():
             raise strongroom.DatabaseMissing(f"There is no file {new}.", remedy="Restore again.")
-        label = new.stem.removeprefix(f"{path.stem}_")
-        kept = path.with_name(f"{path.stem}_before_{label}{path.suffix}")
+        kept = self._names.kept(beside, database)
         swapped = placing.swap(new, path, kept, self.config.lock_timeout, self.context.cancel)
-        if not swapped:
-            return None
-        return str(kept) if Path(database).is_absolute() else kept.name
+        return self._names.name_of_kept(database, kept) if swapped else None
 
     # ------------------------------------------------------------------------------------ names
 
     def file_of(self, database: str) -> Path:
         """The file of a database's name: the source's own, one beside it, or an absolute path."""
-        own = self.path
-        if database == own.stem:
-            return own
-        if Path(database).is_absolute():
-            return Path(database)
-        if database in ("", ".", "..") or set(database) & {"/", "\\", "\0"}:
-            raise strongroom.ConfigError(
-                f"{database!r} is no name for an SQLite database.",
-                remedy="Give a plain name for a file beside the source's, or an absolute path.",
-            )
-        return own.with_name(database if Path(database).suffix else database + own.suffix)
+        return self._names.file_of(database)
 
     def beside_name(self, database: str, label: str) -> str:
-        path = self.file_of(database)
-        beside = path.with_name(f"{path.stem}_{label}{path.suffix}")
-        return str(beside) if Path(database).is_absolute() else beside.name
+        return self._names.beside(database, label)
 
     def scratch_name(self, database: str, label: str, folder: Path) -> str:
         return str(folder / f"{label}.{self.extension}")

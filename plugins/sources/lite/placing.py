@@ -1,28 +1,23 @@
-"""Put a restored SQLite file in place: whole or not at all, the old one kept, no journal of another file.
-
-A `-wal` or `-journal` that lies beside a file of the same name is replayed into it at its next opening,
-whoever wrote it. So these move with their database, and nothing of theirs is left for the next one.
-"""
+"""Write a restored SQLite file, prove it whole, and swap it with the one that is there."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from plugins.sources.lite.opening import MAGIC, SIDE_SUFFIXES, connect, patiently, translated
-from strongroom import CancelToken, DumpIncomplete, SourceError, TargetNotEmpty
+from plugins.sources.onefile.placing import (
+    change_places,
+    need_free,
+    publish,
+    take_over_rights,
+    temporary_name,
+)
+from strongroom import CancelToken, DumpIncomplete, SourceError
 
 _DAMAGED = "See what `PRAGMA integrity_check` says about the source, and restore a backup if need be."
-
-
-def sides(path: Path) -> list[Path]:
-    """The files of SQLite's own that lie beside `path`."""
-    found = (path.with_name(path.name + suffix) for suffix in SIDE_SUFFIXES)
-    return [side for side in found if side.exists()]
 
 
 def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Path:
@@ -30,7 +25,7 @@ def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Pa
 
     On any error nothing is left.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
+    temporary = temporary_name(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -94,51 +89,6 @@ def prove_whole(path: Path, cancel: CancelToken) -> str:
     return ""
 
 
-def take_over_rights(path: Path, model: Path | None) -> None:
-    """Give `path` the mode and, where we may, the owner of `model`: its application must open it again."""
-    if model is None or not model.exists():
-        return
-    stat = model.stat()
-    path.chmod(stat.st_mode & 0o7777)
-    if hasattr(os, "chown"):
-        with suppress(PermissionError):
-            os.chown(path, stat.st_uid, stat.st_gid)
-
-
-def publish(temporary: Path, path: Path, *, over_empty: bool) -> None:
-    """Give `temporary` its name. Raises `TargetNotEmpty` when somebody took the name meanwhile."""
-    for side in sides(path):
-        if over_empty:
-            side.unlink(missing_ok=True)
-        else:  # left by a database that is gone: kept, for it may hold what was lost
-            side.rename(side.with_name(f"{side.name}.stray-{secrets.token_hex(3)}"))
-    if over_empty:
-        temporary.replace(path)
-    else:
-        try:
-            os.link(temporary, path)
-        except FileExistsError as error:
-            raise TargetNotEmpty(
-                f"{path} came into being while the restore ran.", remedy="Choose another name."
-            ) from error
-        except OSError:  # a file system without hard links
-            temporary.rename(path)
-        else:
-            temporary.unlink()
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last; Windows has no such call."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _settle(path: Path, lock_timeout: float, cancel: CancelToken) -> None:
     """Write the WAL back into its database, and make sure that no program has it open.
 
@@ -170,36 +120,13 @@ def swap(beside: Path, path: Path, kept: Path, lock_timeout: float, cancel: Canc
     On an error the old one has its name back, and `beside` still has its own.
     """
     if not path.exists():
-        publish(beside, path, over_empty=False)
+        publish(beside, path, SIDE_SUFFIXES, over_empty=False)
         return False
-    if kept.exists():
-        raise SourceError(f"{kept} is there already.", remedy="Move it away, and restore again.")
+    need_free(kept)
     take_over_rights(beside, path)
     with path.open("rb") as file:
         readable = file.read(len(MAGIC)) in (MAGIC, b"")
     if readable:
         _settle(path, lock_timeout, cancel)
-    _rename_both(beside, path, kept)
-    sync_folder(path.parent)
+    change_places(beside, path, kept, SIDE_SUFFIXES)
     return True
-
-
-def _rename_both(beside: Path, path: Path, kept: Path) -> None:
-    done: list[tuple[Path, Path]] = []
-
-    def rename(old: Path, new: Path) -> None:
-        old.rename(new)
-        done.append((old, new))
-
-    try:
-        for side in sides(path):
-            rename(side, kept.with_name(kept.name + side.name.removeprefix(path.name)))
-        rename(path, kept)
-        rename(beside, path)
-    except OSError as error:
-        for old, new in reversed(done):
-            new.rename(old)
-        raise SourceError(
-            f"{path} could not be replaced: {error.strerror}. It is as it was.",
-            remedy="Give the user that runs Strongroom the right to write to the folder.",
-        ) from error

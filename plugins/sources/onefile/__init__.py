@@ -1,0 +1,1 @@
+"""What databases of one file share: their names, and putting a restored file in place."""

@@ -1,0 +1,48 @@
+"""The names of databases that are files: the file's stem, a name beside it, or an absolute path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names as seen from a source's own file, which is absolute; `title` is the engine's."""
+
+    own: Path
+    title: str
+
+    def file_of(self, database: str) -> Path:
+        """The file of a name. Raises `ConfigError` for what would lie elsewhere."""
+        if database == self.own.stem:
+            return self.own
+        if Path(database).is_absolute():
+            return Path(database)
+        if database in ("", ".", "..") or set(database) & {"/", "\\", "\0"}:
+            raise ConfigError(
+                f"{database!r} is no name for a database of {self.title}.",
+                remedy="Give a plain name for a file beside the source's, or an absolute path.",
+            )
+        return self.own.with_name(database if Path(database).suffix else database + self.own.suffix)
+
+    def beside(self, database: str, label: str) -> str:
+        """A name beside another one."""
+        path = self.file_of(database)
+        return self._like(database, path.with_name(f"{path.stem}_{label}{path.suffix}"))
+
+    def kept(self, beside: str, database: str) -> Path:
+        """Where the old file of `database` goes when `beside` takes its name."""
+        path = self.file_of(database)
+        label = self.file_of(beside).stem.removeprefix(f"{path.stem}_")
+        return path.with_name(f"{path.stem}_before_{label}{path.suffix}")
+
+    def name_of_kept(self, database: str, kept: Path) -> str:
+        """The name of a kept file, of the same kind as `database`."""
+        return self._like(database, kept)
+
+    @staticmethod
+    def _like(database: str, path: Path) -> str:
+        return str(path) if Path(database).is_absolute() else path.name
