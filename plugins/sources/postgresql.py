@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 
 import strongroom
-from plugins.sources.postgres import catalogue, checking, globals, swapping
+from plugins.sources.postgres import catalogue, checking, globals, preflight, swapping
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.connection import MOST, conninfo, fits
 from plugins.sources.postgres.contents import Contents
@@ -20,7 +20,7 @@ from plugins.sources.postgres.folders import directory
 from plugins.sources.postgres.globals import is_globals
 from plugins.sources.postgres.over import counted, left_standing
 from plugins.sources.postgres.restoring import Choices, Restorer, drop
-from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
+from strongroom import BackupFacts, Context, Dump, Fingerprint, SourceReport, TargetState
 
 
 class PostgreSQL(strongroom.Source):
@@ -88,6 +88,9 @@ class PostgreSQL(strongroom.Source):
                 remedy="Restore under another name (--as NAME).",
             )
         return TargetState.FILLED if catalogue.has_objects(psql, database) else TargetState.EMPTY
+
+    def preflight(self, database: str, facts: BackupFacts) -> tuple[str, ...]:
+        return preflight.look(self._server, self.config, database, self.target_state(database), facts)
 
     # ---------------------------------------------------------------------- dumping and restoring
 

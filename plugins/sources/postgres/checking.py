@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plugins.sources.postgres import catalogue, globals
+from plugins.sources.postgres import catalogue, globals, poolers
 from plugins.sources.postgres.choosing import Selection, line_of
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.entrance import Server
@@ -17,7 +17,8 @@ def report(server: Server, config: DatabasesConfig, databases: Callable[[], list
     """Log in to every database that will be dumped. Raises what would fail a backup."""
     version = server.version()
     dump = server.tools.for_server("pg_dump", version)
-    notes = tool_notes(server, dump, version)
+    poolers.refuse(server.psql, server.through())
+    notes = [*tool_notes(server, dump, version), *poolers.notes(server.connection)]
     if config.is_directory:
         tar_of(server.context.host)
     names = databases()

@@ -40,12 +40,12 @@ def values_of_url(url: str) -> dict[str, Any]:
 
     Raises `ValueError`; no message repeats any part that may hold a password.
     """
-    text = _PLACEHOLDER.sub("", url.strip()).removeprefix("jdbc:")
+    text = url.strip().removeprefix("jdbc:")
     if text.startswith("psql "):
         return _of_psql(text)
     if "://" not in text and re.match(r"\s*\w+\s*=", text):
-        return _of_words(text)
-    return _of_url(text)
+        return _of_words(re.sub(rf"'?(?:{_PLACEHOLDER.pattern})'?", "''", text, flags=re.IGNORECASE))
+    return _of_url(_PLACEHOLDER.sub("", text))
 
 
 def _of_url(url: str) -> dict[str, Any]:

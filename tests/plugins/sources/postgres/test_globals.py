@@ -32,7 +32,8 @@ ALTER ROLE {QUOTED} SET work_mem = '5MB';
 """
 ABOUT = (
     "SELECT string_agg(concat_ws('|', rolname, rolcreatedb, rolcanlogin, rolconnlimit, rolvaliduntil,"
-    " rolconfig, shobj_description(a.oid, 'pg_authid'), rolpassword), ' / ' ORDER BY rolname) FROM pg_authid a"
+    " rolconfig, shobj_description(a.oid, 'pg_authid'), rolpassword), ' / ' ORDER BY rolname)"
+    " FROM pg_authid a"
     " LEFT JOIN LATERAL (SELECT array_agg(c) AS rolconfig FROM pg_db_role_setting s, unnest(setconfig) c"
     " WHERE setrole = a.oid) x ON true WHERE rolname NOT LIKE 'pg\\_%' AND rolname <> 'postgres'"
 )
