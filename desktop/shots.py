@@ -44,6 +44,8 @@ def fill(workspace: Workspace, folder: Path) -> None:
     workspace.keys.new("default")
     save = workspace.endpoints.save
     shop = save("source", "shop", "sqlite", {"path": str(folder / "shop.sqlite")})
+    server = save("host", "db-server", "ssh", {"host": "db.example.com", "user": "backup"})
+    save("host", "shop-db", "docker", {"container": "shop-db-1"}, host=server.id)
     ledger = save("source", "ledger", "sqlite", {"path": str(folder / "ledger.sqlite")})
     media = save("source", "media", "sqlite", {"path": str(folder / "media.sqlite")})
     here = save("destination", "this-computer", "local", {"path": str(folder / "backups")})
@@ -126,7 +128,7 @@ def scenes(application: Application, settle: Settle) -> Iterator[Shot]:
     from desktop.views.restore import RestoreDialog
 
     window, session = application.window, application.session
-    for name in ("jobs", "sources", "destinations", "notifiers", "backups", "history", "settings"):
+    for name in ("jobs", "sources", "destinations", "notifiers", "hosts", "backups", "history", "settings"):
         window.show_page(name)
         yield name, None
     for job in session.snapshot.jobs:

@@ -31,6 +31,7 @@ class Snapshot:
     """The store at one moment. `last` and `active` are a job's newest ended run and what runs or waits."""
 
     jobs: tuple[Job, ...] = ()
+    hosts: tuple[Endpoint, ...] = ()
     sources: tuple[Endpoint, ...] = ()
     destinations: tuple[Endpoint, ...] = ()
     notifiers: tuple[Endpoint, ...] = ()
@@ -49,8 +50,17 @@ class Snapshot:
         return next((job for job in self.jobs if job.id == job_id), None)
 
     def endpoints(self, kind: str) -> tuple[Endpoint, ...]:
-        """The sources, destinations or notifiers."""
-        return {"source": self.sources, "destination": self.destinations, "notifier": self.notifiers}[kind]
+        """The hosts, sources, destinations or notifiers."""
+        return {
+            "host": self.hosts,
+            "source": self.sources,
+            "destination": self.destinations,
+            "notifier": self.notifiers,
+        }[kind]
+
+    def host_name(self, host_id: str) -> str:
+        """What a host is called; its ID when it is gone."""
+        return next((its.name for its in self.hosts if its.id == host_id), host_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,7 @@ def read_snapshot(workspace: Workspace) -> Snapshot:
         jobs=jobs,
         sources=tuple(store.endpoints.list("source")),
         destinations=tuple(store.endpoints.list("destination")),
+        hosts=tuple(store.endpoints.list("host")),
         notifiers=tuple(store.endpoints.list("notifier")),
         keys=tuple(store.keys.list()),
         executions=executions,

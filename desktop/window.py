@@ -19,6 +19,7 @@ from desktop.views.base import View
 from desktop.views.destinations import DestinationsView
 from desktop.views.execution import ExecutionView
 from desktop.views.history import HistoryView
+from desktop.views.hosts import HostsView
 from desktop.views.job import JobView
 from desktop.views.jobs import JobsView
 from desktop.views.notifiers import NotifiersView
@@ -33,6 +34,7 @@ PAGES = (
     ("sources", "Sources", "source"),
     ("destinations", "Destinations", "destination"),
     ("notifiers", "Notifiers", "notifier"),
+    ("hosts", "Hosts", "server"),
     ("backups", "Backups", "backups"),
     ("history", "History", "history"),
 )
@@ -66,6 +68,7 @@ class MainWindow(QMainWindow):
                 SourcesView(self.navigator),
                 DestinationsView(self.navigator),
                 NotifiersView(self.navigator),
+                HostsView(self.navigator),
                 BackupsView(self.navigator),
                 HistoryView(self.navigator),
                 ExecutionView(self.navigator),
@@ -145,6 +148,7 @@ class MainWindow(QMainWindow):
                 "sources": len(snapshot.sources),
                 "destinations": len(snapshot.destinations),
                 "notifiers": len(snapshot.notifiers),
+                "hosts": len(snapshot.hosts),
             }
         )
 

@@ -1,4 +1,4 @@
-"""The form of a source, a destination or a notifier: which adapter, its fields, and a test for real."""
+"""The form of whatever is configured: which adapter, its fields, and a test for real."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from desktop.session import Session
 from desktop.theme import Size, theme
 from desktop.widgets import clear, label
 from desktop.worker import Problem
+from engine.configuration.hosts import LOCAL
 from engine.contract.registry import KindName
 from engine.records import Endpoint
 
-TITLES: dict[KindName, str] = {"source": "source", "destination": "destination", "notifier": "notifier"}
 ABOUT: dict[KindName, str] = {
+    "host": "Where sources' tools run, beside this machine. The test runs something there.",
     "source": "The database to back up. A test that passes means that a backup will work.",
     "destination": "Where backups are kept. The test writes a small file, reads it back and deletes it.",
     "notifier": "Who is told how a run ended. The test sends a real message.",
+}
+
+EXAMPLES: dict[KindName, str] = {
+    "host": "db-server",
+    "source": "shop",
+    "destination": "offsite",
+    "notifier": "ops",
 }
 
 
@@ -34,11 +42,11 @@ class EndpointDialog(FormDialog):
         self, parent: QWidget | None, session: Session, kind: KindName, endpoint: Endpoint | None = None
     ) -> None:
         verb = "Edit" if endpoint else "New"
-        super().__init__(parent, f"{verb} {TITLES[kind]}", "Save")
+        super().__init__(parent, f"{verb} {kind}", "Save")
         self._session, self._kind, self._endpoint = session, kind, endpoint
         self._adapters = {found.adapter.name: found.adapter for found in session.registry.all(kind)}
         self.form.addWidget(label(ABOUT[kind], muted=True, wrap=True))
-        self.name = TextInput("shop" if kind == "source" else "offsite" if kind == "destination" else "ops")
+        self.name = TextInput(EXAMPLES[kind])
         self.name_field = Field("Name", self.name, required=True)
         self.adapter = QComboBox()
         calm(self.adapter)
@@ -48,6 +56,10 @@ class EndpointDialog(FormDialog):
         self.adapter_field = Field("Type", self.adapter)
         self.form.addWidget(self.name_field)
         self.form.addWidget(self.adapter_field)
+        self.host = self._hosts(endpoint)
+        self.host_field = Field("Runs on" if kind == "source" else "Reached by", self.host)
+        self.form.addWidget(self.host_field)
+        self.host_field.setVisible(self.host.count() > 1)
         self._place = QVBoxLayout()
         self._place.setContentsMargins(0, 0, 0, 0)
         self.form.addLayout(self._place)
@@ -65,14 +77,28 @@ class EndpointDialog(FormDialog):
             self.adapter.setCurrentIndex(max(0, self.adapter.findData(endpoint.adapter)))
             self.adapter.setEnabled(False)
         self.adapter.currentIndexChanged.connect(lambda _: self._show_fields())
+        self.host.currentIndexChanged.connect(lambda _: self.tester.forget())
         self.name.changed.connect(self._name_touched)
         self._show_fields()
         self.fit(Size.FORM, 620)
         self.name.setFocus()
 
+    def _hosts(self, endpoint: Endpoint | None) -> QComboBox:
+        """This machine, and the hosts that there are, for what has one."""
+        box = QComboBox()
+        calm(box)
+        box.addItem("This machine", LOCAL)
+        if self._kind in ("host", "source"):
+            for host in self._session.snapshot.hosts:
+                if endpoint is None or host.id != endpoint.id:
+                    box.addItem(host.name, host.id)
+        if endpoint is not None:
+            box.setCurrentIndex(max(0, box.findData(endpoint.host)))
+        return box
+
     def entered(self) -> object:
         values = self.fields.values() if self.fields is not None else {}
-        return self.name.value(), self.adapter.currentData(), values
+        return self.name.value(), self.adapter.currentData(), self.host.currentData(), values
 
     def _show_fields(self) -> None:
         clear(self._place)
@@ -81,7 +107,7 @@ class EndpointDialog(FormDialog):
         if name not in self._adapters:
             self.show_problem(
                 Problem(
-                    f"No {TITLES[self._kind]} type is installed here.",
+                    f"No {self._kind} type is installed here.",
                     "`strongroom plugins` shows what did not load, and why.",
                 )
             )
@@ -102,7 +128,8 @@ class EndpointDialog(FormDialog):
 
     def _order_keys(self, fields: FieldForm) -> None:
         """Let Tab go from the type through the fields; they were made after the buttons below them."""
-        last: QWidget = self.adapter
+        last: QWidget = self.host
+        QWidget.setTabOrder(self.adapter, self.host)
         for its in fields.findChildren(QWidget):
             reached = its.focusPolicy() & Qt.FocusPolicy.TabFocus and its.focusProxy() is None
             if reached and its.window() is self:  # a box's list is a window of its own
@@ -125,8 +152,9 @@ class EndpointDialog(FormDialog):
             return None
         kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
         its = self._endpoint.id if self._endpoint else None
+        host = str(self.host.currentData())
         return lambda workspace, token: workspace.endpoints.check_values(
-            kind, adapter, values, id=its, cancel=token
+            kind, adapter, values, id=its, host=host, cancel=token
         )
 
     def _did_not_pass(self, problem: Problem) -> None:
@@ -157,10 +185,11 @@ class EndpointDialog(FormDialog):
             return
         kind, adapter, values = self._kind, str(self.adapter.currentData()), self.fields.values()
         its = self._endpoint.id if self._endpoint else None
+        host = str(self.host.currentData())
         self.show_problem(None)
         self.save(
             self._session,
-            lambda workspace: workspace.endpoints.save(kind, name, adapter, values, id=its),
+            lambda workspace: workspace.endpoints.save(kind, name, adapter, values, id=its, host=host),
             name,
             self._is_saved,
             self._not_saved,

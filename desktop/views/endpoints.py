@@ -1,4 +1,4 @@
-"""Sources, destinations and notifiers look alike: a list, and beside it what the chosen one is."""
+"""Hosts, sources, destinations and notifiers look alike: a list, and beside it what the chosen one is."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from desktop.widgets import (
     scrolled,
 )
 from desktop.worker import Problem
+from engine.configuration.hosts import LOCAL
 from engine.contract.config import describe
 from engine.contract.registry import KindName
 from engine.errors import NotFound, PluginError, UsageError
@@ -65,7 +66,7 @@ COLUMNS: tuple[Column[EndpointRow], ...] = (
         drop=1,
     ),
 )
-PLACE_FIELDS = ("host", "bucket", "endpoint", "path", "url", "database", "databases")
+PLACE_FIELDS = ("host", "container", "pod", "bucket", "endpoint", "path", "url", "database", "databases")
 
 
 class EndpointsView(View):
@@ -144,7 +145,7 @@ class EndpointsView(View):
     # -------------------------------------------------------------------------------------- showing
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        rows = [self._row(its, snapshot.jobs) for its in snapshot.endpoints(self.kind)]
+        rows = [self._row(its, snapshot) for its in snapshot.endpoints(self.kind)]
         self.model.show_rows(rows)
         self.stack.setCurrentIndex(0 if rows else 1)
         if rows:
@@ -158,13 +159,16 @@ class EndpointsView(View):
         """Select an endpoint."""
         self.table.select(endpoint_id)
 
-    def _row(self, endpoint: Endpoint, jobs: tuple[Job, ...]) -> EndpointRow:
+    def users(self, endpoint: Endpoint, snapshot: Snapshot) -> tuple[str, ...]:
+        """The names of those that use it: jobs, where a kind does not say otherwise."""
+        return tuple(job.name for job in snapshot.jobs if endpoint.id in _uses(job))
+
+    def _row(self, endpoint: Endpoint, snapshot: Snapshot) -> EndpointRow:
         try:
             title = self.session.registry.adapter(self.kind, endpoint.adapter).title
         except PluginError:
             title = f"{endpoint.adapter} (not installed)"
-        users = tuple(job.name for job in jobs if endpoint.id in _uses(job))
-        return EndpointRow(endpoint, title, _place(endpoint), users)
+        return EndpointRow(endpoint, title, _place(endpoint), self.users(endpoint, snapshot))
 
     def _show_chosen(self, chosen: EndpointRow | None) -> None:
         before = self._shown
@@ -175,7 +179,10 @@ class EndpointsView(View):
             return
         self.name_label.show_value(chosen.endpoint.name)
         self.type_label.setText(chosen.type)
-        self.facts.show_facts([*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")])
+        facts = [*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")]
+        if chosen.endpoint.host != LOCAL:
+            facts.insert(0, ("Runs on", self.session.snapshot.host_name(chosen.endpoint.host)))
+        self.facts.show_facts(facts)
         self.show_more(chosen.endpoint)
         if before is None or before.endpoint.id != chosen.endpoint.id:
             self.problem.show_problem(None)

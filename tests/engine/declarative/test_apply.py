@@ -423,3 +423,79 @@ def test_an_empty_installation_exports_an_empty_file(open_workspace) -> None:  #
     with open_workspace() as workspace:
         text = export(workspace)
         assert plan(workspace, parse(text, "x.toml")).changes == []
+
+
+HOSTS = """\
+[[host]]
+name = "shop-db"
+adapter = "docker"
+host = "db-server"
+config = { container = "shop-db-1" }
+
+[[host]]
+name = "db-server"
+adapter = "ssh"
+config = { host = "db.example", user = "backup", password = { env = "SSH_PASSWORD" } }
+
+[[source]]
+name = "shop"
+adapter = "postgresql"
+host = "shop-db"
+config = { host = "127.0.0.1", user = "backup", databases = ["shop"] }
+"""
+
+
+def test_hosts_are_made_before_what_is_reached_by_them_whatever_their_order(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_PASSWORD", "the way in")
+    planned = plan(workspace, parse(HOSTS, tmp_path / "strongroom.toml"))
+    planned.perform()
+
+    get = workspace.endpoints.get
+    assert get("host", "shop-db").host == get("host", "db-server").id
+    assert get("source", "shop").host == get("host", "shop-db").id
+    assert "the way in" in workspace.endpoints.secrets(get("source", "shop"))
+
+    written = export(workspace)
+    assert 'host = "shop-db"' in written
+    monkeypatch.setenv("DB_SERVER_PASSWORD", "the way in")
+    again = plan(workspace, parse(written, tmp_path / "strongroom.toml"))
+    assert {change.action for change in again.changes} == {"unchanged"}
+
+
+def test_a_source_that_moves_to_another_host_is_changed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_PASSWORD", "the way in")
+    plan(workspace, parse(HOSTS, tmp_path / "strongroom.toml")).perform()
+    moved = HOSTS.replace('host = "shop-db"\nconfig', 'host = "db-server"\nconfig')
+    planned = plan(workspace, parse(moved, tmp_path / "strongroom.toml"))
+    change = next(its for its in planned.changes if its.kind == "source")
+    assert (change.action, change.fields) == ("update", ("host",))
+    planned.perform()
+    get = workspace.endpoints.get
+    assert get("source", "shop").host == get("host", "db-server").id
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('host = "shop-db"\nconfig', 'host = "shop-bd"\nconfig', "there is no host 'shop-bd'"),
+        ('adapter = "ssh"', 'adapter = "ssh"\nhost = "shop-db"', "in a circle"),
+        ('name = "db-server"', 'name = "local"', "there is no host 'db-server'"),
+    ],
+)
+def test_a_host_that_leads_nowhere_is_said_at_its_line(
+    workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    after: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("SSH_PASSWORD", "the way in")
+    assert before in HOSTS
+    with pytest.raises(ConfigError, match=message) as caught:
+        plan(workspace, parse(HOSTS.replace(before, after), tmp_path / "strongroom.toml")).perform()
+    assert caught.value.line
