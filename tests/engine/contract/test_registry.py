@@ -47,6 +47,8 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
             ("source", "mariadb"),
             ("source", "mysql"),
             ("source", "postgresql"),
+            ("source", "redis"),
+            ("source", "valkey"),
             ("destination", "local"),
             ("destination", "s3"),
             ("destination", "sftp"),

@@ -11,8 +11,10 @@ from plugins.sources.command import Command
 from plugins.sources.files import Files
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.postgresql import PostgreSQL
+from plugins.sources.redis import Redis
 from plugins.sources.sqlite import Sqlite
 from plugins.sources.tree.choosing import PRESETS
+from plugins.sources.valkey import Valkey
 from strongroom import Source
 
 PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
@@ -37,7 +39,7 @@ def table(source: type[Source]) -> str:
     return "\n".join([head, *map(row, describe(source.Config))])
 
 
-@pytest.mark.parametrize("source", [Command, Sqlite, Files, MariaDB, PostgreSQL])
+@pytest.mark.parametrize("source", [Command, Sqlite, Files, MariaDB, PostgreSQL, Redis, Valkey])
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)
     assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/sources.md should have this table:\n{wanted}"
