@@ -113,10 +113,11 @@ def unpacked(context: Context, chunks: Iterable[bytes]) -> Iterator[str]:
         yield folder
 
 
-def room(host: Host) -> int | None:
-    """The bytes that are free where the host's folders are; None when it cannot be told."""
-    with host.folder() as folder:
-        done = host.capture(["df", "-Pk", folder], env={"LC_ALL": "C"}, timeout=30)
+def room(host: Host, folder: str = "") -> int | None:
+    """The bytes that are free at a folder, or where the host's own are; None when it cannot be told."""
+    with ExitStack() as stack:
+        place = folder or stack.enter_context(host.folder())
+        done = host.capture(["df", "-Pk", place], env={"LC_ALL": "C"}, timeout=30)
     last = done.stdout.decode("utf-8", "replace").strip().rpartition("\n")[2].split()
     return int(last[3]) << 10 if done.exit_status == 0 and len(last) > 3 and last[3].isdigit() else None
 

@@ -24,6 +24,8 @@ _FOLDERS = (
     "/Applications/Postgres.app/Contents/Versions/*/bin",
     "C:/Program Files/PostgreSQL/*/bin",
 )
+_OF_THE_SERVER = ("postgres", "pg_ctl")
+"""Debian has these in the server's package."""
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
 
 
@@ -126,6 +128,13 @@ class Toolbox:
         lowest = min(tool.version.major for tool in fitting)
         return next(tool for tool in fitting if tool.version.major == lowest)
 
+    def exactly(self, name: str, major: int) -> Found:
+        """The newest copy of one major version, from 10 on. Raises `ToolMissing`."""
+        fitting = [tool for tool in self.all(name) if tool.version.first == major]
+        if not fitting:
+            raise self._nothing(name, Version(major), exactly=True)
+        return max(fitting, key=lambda tool: (not tool.bundled, tool.version))
+
     def newest(self, name: str) -> Found:
         """The newest copy, for psql, which speaks with servers of all versions. Raises `ToolMissing`.
 
@@ -135,15 +144,17 @@ class Toolbox:
             raise self._nothing(name, None)
         return max(self.all(name), key=lambda tool: (not tool.bundled, tool.version))
 
-    def _nothing(self, name: str, wanted: Version | None) -> ToolMissing:
+    def _nothing(self, name: str, wanted: Version | None, *, exactly: bool = False) -> ToolMissing:
         there = ", ".join(f"{tool.version} ({tool.path})" for tool in self.all(name))
         place = f"in {self._folder}" if self._folder else f"on {self._host.name or 'this host'}"
         major = "" if wanted is None else str(wanted.first if wanted.first >= 10 else wanted)
         if there and wanted is not None:
-            message = f"PostgreSQL {major} needs {name} {major} or newer; {place} there is {there}."
+            needed = f"{name} {major}" if exactly else f"{name} {major} or newer"
+            message = f"PostgreSQL {major} needs {needed}; {place} there is {there}."
         else:
             message = f"The tool {name} of PostgreSQL is not {place}."
-        package = f"postgresql-client-{major}" if major else "postgresql-client"
+        kind = "postgresql" if name in _OF_THE_SERVER else "postgresql-client"
+        package = f"{kind}-{major}" if major else kind
         return ToolMissing(
             message,
             remedy=f"Install the client tools (Debian, Ubuntu: apt install {package}), or the bundled ones:"

@@ -47,6 +47,7 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
             ("source", "mariadb"),
             ("source", "mysql"),
             ("source", "postgresql"),
+            ("source", "postgresql-physical"),
             ("source", "redis"),
             ("source", "valkey"),
             ("destination", "local"),

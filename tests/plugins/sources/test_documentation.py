@@ -11,6 +11,7 @@ from plugins.sources.command import Command
 from plugins.sources.files import Files
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.postgresql import PostgreSQL
+from plugins.sources.postgresql_physical import PostgreSQLPhysical
 from plugins.sources.redis import Redis
 from plugins.sources.sqlite import Sqlite
 from plugins.sources.tree.choosing import PRESETS
@@ -39,7 +40,9 @@ def table(source: type[Source]) -> str:
     return "\n".join([head, *map(row, describe(source.Config))])
 
 
-@pytest.mark.parametrize("source", [Command, Sqlite, Files, MariaDB, PostgreSQL, Redis, Valkey])
+@pytest.mark.parametrize(
+    "source", [Command, Sqlite, Files, MariaDB, PostgreSQL, PostgreSQLPhysical, Redis, Valkey]
+)
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)
     assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/sources.md should have this table:\n{wanted}"
