@@ -35,7 +35,7 @@ def fill(workspace: Workspace, folder: Path) -> None:
     from engine import sample
     from engine.errors import StrongroomError
     from engine.records import Job, JobDestination, JobNotifier
-    from engine.recovery.restore import RestoreRequest
+    from engine.recovery.requests import RestoreRequest
 
     sample.make(folder / "shop.sqlite")
     make_big(folder / "media.sqlite")

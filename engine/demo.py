@@ -129,7 +129,7 @@ Run = Callable[[Callable[[], str]], Execution]
 
 def play(workspace: Workspace, profile: Profile, tell: Callable[[Step], None], run: Run) -> Result:
     """Do all of the demo's steps on a fresh workspace. Raises `StrongroomError` for one that fails."""
-    from engine.recovery.restore import RestoreRequest
+    from engine.recovery.requests import RestoreRequest
 
     result = Result()
     with _step(tell, "Sample database") as said:

@@ -18,7 +18,8 @@ from engine.records import Execution
 from engine.recovery import missing
 from engine.recovery.drill import drill_backup
 from engine.recovery.integrity import Verification, verify_backup
-from engine.recovery.restore import RestoreRequest, perform_restore
+from engine.recovery.requests import RestoreRequest, requests_in
+from engine.recovery.restore import Restored, perform_restore
 from engine.units import span_text
 
 if TYPE_CHECKING:
@@ -58,14 +59,55 @@ def perform(services: Services, execution: Execution, cancel: CancelToken) -> No
 def _restore(
     services: Services, execution: Execution, recorder: Recorder, cancel: CancelToken
 ) -> tuple[Status, str]:
-    request = RestoreRequest.from_labels(execution.labels)
-    restored = perform_restore(services, request, recorder, cancel, owner=execution.id)
-    services.store.executions.set_labels(
-        execution.id,
-        {"target": restored.target, "database": restored.database, "kept": restored.kept},
-    )
-    recorder.log(f"Restored into {restored.database} at {restored.target}.", LogLevel.SUCCESS)
-    return Status.SUCCESS, ""
+    """Restore what was asked for, one after the other; one that fails leaves the others their turn."""
+    requests = requests_in(execution.labels)
+    done: list[Restored] = []
+    failed: list[tuple[RestoreRequest, str]] = []
+
+    def note() -> None:
+        outcomes = [
+            *(_restored(its.database, Status.SUCCESS, kept=its.kept) for its in done),
+            *(_restored(its.as_name or its.backup_id, Status.FAILED, error=why) for its, why in failed),
+        ]
+        labels: dict[str, Any] = {"restored": outcomes}
+        if done:
+            labels |= {"target": done[-1].target, "database": done[-1].database, "kept": done[-1].kept}
+        services.store.executions.set_labels(execution.id, labels)
+
+    for request in requests:
+        try:
+            restored = perform_restore(services, request, recorder, cancel, owner=execution.id)
+        except Cancelled as cancelled:
+            note()
+            raise Cancelled(f"{cancelled}{_so_far(done, len(requests))}") from cancelled
+        except StrongroomError as error:
+            if len(requests) == 1:
+                raise
+            words = recorder.clean(error.message)
+            failed.append((request, words))
+            recorder.log(words, LogLevel.ERROR, details=error.remedy)
+        else:
+            done.append(restored)
+            recorder.log(f"Restored into {restored.database} at {restored.target}.", LogLevel.SUCCESS)
+    note()
+    if not failed:
+        return Status.SUCCESS, ""
+    words = "; ".join(why for _, why in failed)
+    return (Status.PARTIAL if done else Status.FAILED), words + _so_far(done, len(requests))
+
+
+def _restored(
+    name: str, status: Status, *, kept: str | None = None, error: str | None = None
+) -> dict[str, Any]:
+    return {"database": name, "status": str(status), "kept": kept, "error": error or None}
+
+
+def _so_far(done: Sequence[Restored], total: int) -> str:
+    """What of a set had been restored, as a sentence; of one database, its own message says it."""
+    if total == 1:
+        return ""
+    names = ", ".join(its.database for its in done) or "none"
+    return f" Of {total} databases, these are restored: {names}."
 
 
 def _prove(

@@ -30,7 +30,7 @@ from engine.pipeline.runner import run
 from engine.queue import Executor, QueueManager
 from engine.queue.ownership import Ownership
 from engine.records import Execution, Trigger
-from engine.recovery.restore import RestoreRequest
+from engine.recovery.requests import RestoreRequest, labels_of
 from engine.recovery.unfinished import drop_after_crash
 from engine.retaining import Retained, retain_at
 from engine.rules.retention import parse_retention
@@ -155,10 +155,11 @@ class Workspace:
         """Queue a run of a job; return the execution's ID."""
         return self.queue.enqueue_run(self.jobs.get(name_or_id), trigger=trigger, reason=reason)
 
-    def restore(self, request: RestoreRequest) -> str:
-        """Start a restore; return the execution's ID."""
-        target = self.endpoints.get("source", request.to_source)
-        return self._start("restore", f"Restore into {request.as_name or target.name}", request.to_labels())
+    def restore(self, *requests: RestoreRequest) -> str:
+        """Start a restore of one backup, or of several after each other; return the execution's ID."""
+        target = self.endpoints.get("source", requests[0].to_source)
+        into = (requests[0].as_name or target.name) if len(requests) == 1 else target.name
+        return self._start("restore", f"Restore into {into}", labels_of(requests))
 
     def verify(self, backup_ids: Sequence[str] | None, level: Level = "checksum") -> str:
         """Start a verification of these backups (None: of all, everywhere); return the execution's ID."""

@@ -18,7 +18,7 @@ from desktop.worker import Problem
 from engine.clock import utc_now
 from engine.errors import PluginError
 from engine.records import Endpoint
-from engine.recovery.restore import RestoreRequest
+from engine.recovery.requests import RestoreRequest
 
 if TYPE_CHECKING:
     from engine.archive.catalogue import Backup

@@ -62,7 +62,23 @@ def _unreadable(workspace: Workspace, text: str) -> str | None:
     return next((row.id for row in workspace.catalogue.unreadable() if text in (row.id, row.artifact)), None)
 
 
+def find_set(workspace: Workspace, text: str) -> Backup:
+    """As `find_backup`, for the whole set that is meant: any one backup of it."""
+    if LATEST in text:
+        return _newest_set(workspace, text)[0]
+    return find_backup(workspace, text)
+
+
 def _latest(workspace: Workspace, text: str) -> Backup:
+    same_set = _newest_set(workspace, text)
+    databases = {backup.sidecar.database for backup in same_set}
+    if len(databases) > 1:
+        raise _ambiguous(same_set, f"The newest run backed {len(databases)} databases up.")
+    return same_set[0]
+
+
+def _newest_set(workspace: Workspace, text: str) -> list[Backup]:
+    """The backups of a job's newest run, those at the destination that comes first before the others."""
     name, _, destination = text.partition(LATEST)
     if destination and not destination.startswith("@"):
         raise UsageError(f"{text!r} is no backup.", remedy="Write JOB:latest or JOB:latest@DESTINATION.")
@@ -75,12 +91,9 @@ def _latest(workspace: Workspace, text: str) -> Backup:
             f"The job {job.name!r} has no backup{where} yet.", remedy="`strongroom run` makes one."
         )
     newest = max(found, key=lambda backup: backup.sidecar.created_at)
-    same_set = [backup for backup in found if backup.sidecar.set_id == newest.sidecar.set_id]
-    databases = {backup.sidecar.database for backup in same_set}
-    if len(databases) > 1:
-        raise _ambiguous(same_set, f"The newest run of {job.name} backed {len(databases)} databases up.")
     order = {its.name: its.priority for its in job.destinations}
-    return min(same_set, key=lambda backup: order.get(backup.destination, len(order)))
+    same_set = [backup for backup in found if backup.sidecar.set_id == newest.sidecar.set_id]
+    return sorted(same_set, key=lambda backup: order.get(backup.destination, len(order)))
 
 
 def _only(matches: Sequence[Backup], text: str) -> Backup:

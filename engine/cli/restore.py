@@ -1,62 +1,143 @@
-"""`strongroom restore`: a backup, back into a database."""
+"""`strongroom restore`: a backup, a whole set of them, or a loose file, back into a database."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli import documents, summary
-from engine.cli.finding import BACKUP_HELP, find_backup
+from engine.cli.finding import BACKUP_HELP, find_backup, find_set
 from engine.cli.following import follow
 from engine.cli.output import Output, exit_code_of, with_output
 from engine.cli.session import workspace
 from engine.errors import UsageError
 from engine.events import Status
 
+if TYPE_CHECKING:
+    from engine.recovery.requests import RestoreRequest
+    from engine.workspace import Workspace
+
 
 @click.command(epilog=BACKUP_HELP)
-@click.argument("backup")
+@click.argument("backup", required=False)
 @click.option("--to", "source", metavar="SOURCE", required=True, help="The source to restore into.")
 @click.option("--as", "name", metavar="NAME", help="The database's name there; by default its own.")
 @click.option("--overwrite", is_flag=True, help="Replace what exists and is not empty.")
 @click.option("--unproven", is_flag=True, help="Although it is not proven who wrote the backup.")
+@click.option("--whole-set", is_flag=True, help="Every database of the run that the backup is of.")
+@click.option("--database", "only", metavar="NAME", multiple=True, help="Of that run, this one; repeatable.")
+@click.option("--rename", metavar="OLD=NEW", multiple=True, help="With a set: another name for one of it.")
+@click.option("--file", "path", metavar="PATH", help="Instead of BACKUP: an artifact as a file.")
+@click.option("--set", "choices", metavar="KEY=VALUE", multiple=True, help="A choice of this restore alone.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every line of the log on a terminal, too.")
 @with_output
 def command(
-    out: Output, backup: str, source: str, name: str | None, overwrite: bool, unproven: bool, verbose: bool
+    out: Output,
+    backup: str | None,
+    source: str,
+    name: str | None,
+    overwrite: bool,
+    unproven: bool,
+    whole_set: bool,
+    only: tuple[str, ...],
+    rename: tuple[str, ...],
+    path: str | None,
+    choices: tuple[str, ...],
+    verbose: bool,
 ) -> int:
     """Restore BACKUP into SOURCE, whose database is made if it is missing.
 
     The signature and the checksum have matched before the target is touched. With --overwrite the new
     database is built beside the old one and takes its place only when it has been compared.
-    """
-    from engine.recovery.restore import RestoreRequest
 
-    if name is not None and not name.strip():
-        raise UsageError("--as needs a name.", remedy="Leave it out to restore under the database's own.")
+    A file that is given by --file is proven by its sidecar, if that lies beside it. Without one its name
+    says what it is, --as which database, and --unproven that you know where it comes from.
+
+    What --set can choose are the source's keys that begin with restore_ (docs/sources.md).
+    """
+    from engine.recovery.requests import RestoreRequest
+
+    several = whole_set or bool(only) or bool(rename)
+    _check(backup, path, name, several)
     with workspace(out, working=True) as opened:
         target = opened.endpoints.get("source", source)
-        found = find_backup(opened, backup)
-        request = RestoreRequest(
-            backup_id=found.id, to_source=target.id, as_name=name, overwrite=overwrite, unproven=unproven
+        wanted = RestoreRequest(
+            "",
+            target.id,
+            as_name=name,
+            overwrite=overwrite,
+            unproven=unproven,
+            choices=_pairs("--set", choices),
+            file=str(Path(path).expanduser().absolute()) if path is not None else "",
         )
-        execution = follow(opened, lambda: opened.restore(request), out, verbose=verbose)
-    database = execution.labels.get("database") or name or found.sidecar.database
+        requests = _requests(opened, wanted, backup, several, only, _pairs("--rename", rename))
+        execution = follow(opened, lambda: opened.restore(*requests), out, verbose=verbose)
+    restored = execution.labels.get("restored", [])
+    database = execution.labels.get("database") or name
     out.document(
         {
             "execution": execution.id,
             "number": execution.seq,
             "status": str(execution.status),
-            "backup": found.id,
+            "backup": requests[0].backup_id or requests[0].file,
             "target": target.name,
             "database": database,
             "kept": execution.labels.get("kept"),
+            "databases": restored,
             "duration_s": documents.execution(execution)["duration_s"],
             "error": documents.error(execution),
         }
     )
     summary.tell(out, execution)
-    if execution.status is Status.SUCCESS:
-        out.line(f"  {found.artifact} is now {database} at {target.name}")
-        if kept := execution.labels.get("kept"):
-            out.line(f"  The old database is kept as {kept}")
+    for its in restored:
+        if its["status"] == str(Status.SUCCESS):
+            out.line(f"  {its['database']} is restored at {target.name}")
+            if its["kept"]:
+                out.line(f"  The old database is kept as {its['kept']}")
     return exit_code_of(execution.status)
+
+
+def _check(backup: str | None, path: str | None, name: str | None, several: bool) -> None:
+    if name is not None and not name.strip():
+        raise UsageError("--as needs a name.", remedy="Leave it out to restore under the database's own.")
+    if (backup is None) == (path is None):
+        raise UsageError("A restore needs BACKUP or --file.", remedy="Give one of the two.")
+    if several and path is not None:
+        raise UsageError("A file is one database.", remedy="Restore each file of a set by itself.")
+    if several and name is not None:
+        raise UsageError(
+            "--as is for one database.", remedy="Of a set, give each its name by --rename OLD=NEW."
+        )
+
+
+def _requests(
+    opened: Workspace,
+    wanted: RestoreRequest,
+    backup: str | None,
+    several: bool,
+    only: Sequence[str],
+    names: dict[str, str],
+) -> list[RestoreRequest]:
+    from dataclasses import replace
+
+    if backup is None:
+        return [wanted]
+    if not several:
+        return [replace(wanted, backup_id=find_backup(opened, backup).id)]
+    from engine.recovery.sets import of_set
+
+    chosen = find_set(opened, backup)
+    return of_set(chosen, opened.catalogue.list(), wanted, only=only, names=names)
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or not value:
+            raise UsageError(f"{option} {text!r} is not of the form NAME=VALUE.")
+        pairs[key.strip()] = value
+    return pairs

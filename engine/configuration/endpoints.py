@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.cancellation import CancelToken
 from engine.configuration.blotting import Blotter
+from engine.configuration.choosing import chosen
 from engine.configuration.hosts import LOCAL, not_trusted, way_to
 from engine.configuration.opening import Alive, StorageOpener
 from engine.contract.adapters import (
@@ -170,10 +171,17 @@ class Endpoints:
         cancel: CancelToken | None = None,
         log: Log = no_log,
         owner: str = "adhoc",
+        choices: Mapping[str, Any] | None = None,
     ) -> Iterator[Source]:
-        """The source's adapter, ready to work; closed at the end of the block."""
+        """The source's adapter, ready to work; closed at the end of the block.
+
+        `choices` go before its own fields of these names; only those of a restore (`restore_...`) can be
+        chosen so. Raises `ConfigError`.
+        """
         adapter = self._registry().source(endpoint.adapter)
         config = self.config(endpoint, cancel)
+        if choices:
+            config = chosen(config, choices)
         told = Blotter.of(config).log(log)
         with (
             self._open_host(endpoint.host, cancel or CancelToken()) as host,

@@ -15,10 +15,11 @@ from engine.archive.sidefiles import Outcome
 from engine.cancellation import CancelToken
 from engine.contract.adapters import Source
 from engine.contract.values import TargetState
-from engine.errors import CouldNotVerify, DumpIncomplete, NotFound, ToolFailed, UsageError
+from engine.errors import CouldNotVerify, DumpIncomplete, NotFound, StrongroomError, ToolFailed
 from engine.events import LogLevel, LogType
 from engine.recovery import unfinished
 from engine.recovery.comparing import Equality, compare
+from engine.recovery.fitting import fit
 from engine.recovery.integrity import Verification, doubtful, judged, patiently, retriever
 from engine.recovery.retrieve import Fetched, OnBytes
 from engine.scratch import scratch_folder
@@ -74,14 +75,19 @@ class _Drill:
             scratch_folder(services.home.scratch, self._owner) as folder,
             self._open(endpoint, cancel) as adapter,
         ):
-            if adapter.engine != backup.sidecar.engine:
-                raise UsageError(
-                    f"{endpoint.name} is a source of {adapter.engine}, not {backup.sidecar.engine}."
-                )
             label = f"drill_{secrets.token_hex(4)}"
             name = adapter.scratch_name(backup.sidecar.database, label, folder)
             if adapter.target_state(name) is not TargetState.MISSING:
                 raise CouldNotVerify(f"{name} at {endpoint.name} is there already.", remedy="Drill again.")
+            try:
+                warnings = fit(adapter, endpoint.name, backup.sidecar, name)
+            except StrongroomError as error:
+                # It says something of this server and its tools, and nothing of the backup.
+                raise CouldNotVerify(
+                    f"It cannot be drilled there. {error.message}", remedy=error.remedy
+                ) from error
+            for warning in warnings:
+                self._log(warning, LogLevel.WARNING, LogType.GENERAL, "")
             unfinished.remember(services, self._owner, endpoint, name)
             try:
                 return self._restore_and_compare(adapter, name, fetched)

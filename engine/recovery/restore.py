@@ -6,11 +6,13 @@ says in which state it leaves the target, and removes what it built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.archive.backups import Backup
 from engine.cancellation import CancelToken
 from engine.contract.adapters import Source
 from engine.contract.values import TargetState
@@ -21,43 +23,22 @@ from engine.errors import (
     SourceError,
     StrongroomError,
     TargetNotEmpty,
-    UsageError,
+    Unproven,
 )
 from engine.events import LogLevel, LogType, Stage
 from engine.recovery import unfinished
 from engine.recovery.comparing import Comparison, Equality, compare
-from engine.recovery.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever
+from engine.recovery.fitting import fit
+from engine.recovery.loose import fetched_file, look_at
+from engine.recovery.requests import RestoreRequest
+from engine.recovery.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever, not_proven
+from engine.signing import Verdict
 from engine.units import size_text
 
 if TYPE_CHECKING:
     from engine.recorder import Recorder
     from engine.records import Endpoint
     from engine.services import Services
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreRequest:
-    """What to restore and where to.
-
-    `as_name` None means the name that the source itself gives a backup of that database. What exists
-    and is not empty is replaced only with `overwrite`; a backup whose writer is not proven is taken
-    only with `unproven`.
-    """
-
-    backup_id: str
-    to_source: str
-    as_name: str | None = None
-    overwrite: bool = False
-    unproven: bool = False
-
-    def to_labels(self) -> dict[str, Any]:
-        """As JSON values, for an execution's labels."""
-        return asdict(self)
-
-    @classmethod
-    def from_labels(cls, labels: Mapping[str, Any]) -> RestoreRequest:
-        """The inverse of `to_labels`; what else the labels hold is left alone."""
-        return cls(**{name: labels[name] for name in cls.__dataclass_fields__ if name in labels})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +89,61 @@ class _Restore:
         services, request, recorder = self._services, self._request, self._recorder
         with ExitStack() as stack:
             with recorder.stage(Stage.INITIALIZE):
-                backup = services.catalogue.get(request.backup_id)
                 endpoint = services.endpoints.get("source", request.to_source)
                 recorder.hide(*services.endpoints.secrets(endpoint))
                 source = stack.enter_context(self._open(endpoint, self._cancel))
-                _same_family(source, backup.sidecar.engine, endpoint)
+                backup = self._backup(source)
                 database = request.as_name or source.restored_name(backup.sidecar.database)
                 found = source.target_state(database)
                 self._may_fill(endpoint, database, found)
-            retriever = Retriever(services.home, services.catalogue, services.endpoints, services.keys)
-            total = backup.sidecar.size + backup.sidecar.dump_size
+                for warning in fit(source, endpoint.name, backup.sidecar, database):
+                    recorder.log(warning, LogLevel.WARNING)
+                if found is TargetState.FILLED:
+                    recorder.log(f"{database} at {endpoint.name} holds data, which will be replaced.")
             with recorder.stage(Stage.FETCH):
-                fetched = stack.enter_context(
-                    retriever.fetched(
-                        backup,
-                        cancel=self._cancel,
-                        owner=self._owner,
-                        accepted=PROVEN_OR_NOT if request.unproven else PROVEN,
-                        on_bytes=lambda done, _: recorder.progress(0, done, stage=Stage.FETCH, total=total),
-                    )
-                )
+                fetched = stack.enter_context(self._fetched(backup))
             self._say_proven(fetched)
             return self._fill(source, endpoint, database, found, fetched)
+
+    def _backup(self, source: Source) -> Backup:
+        services, request = self._services, self._request
+        if not request.file:
+            return services.catalogue.get(request.backup_id)
+        backup = look_at(Path(request.file), source, request.as_name, services.catalogue.judge)
+        if backup.verdict not in self._accepted:
+            if not backup.sidecar.checksum:
+                raise Unproven(
+                    f"{backup.artifact} has no sidecar beside it: nothing proves who wrote it, nor that it "
+                    "is whole.",
+                    remedy="Say --unproven if you know where the file comes from.",
+                )
+            raise not_proven(backup, backup.verdict)
+        return backup
+
+    def _fetched(self, backup: Backup) -> AbstractContextManager[Fetched]:
+        services, recorder = self._services, self._recorder
+        retriever = Retriever(services.home, services.catalogue, services.endpoints, services.keys)
+        total = backup.sidecar.size + backup.sidecar.dump_size
+
+        def on_bytes(done: int, _: int) -> None:
+            recorder.progress(0, done, stage=Stage.FETCH, total=total)
+
+        if self._request.file:
+            return fetched_file(
+                retriever,
+                Path(self._request.file),
+                backup,
+                cancel=self._cancel,
+                owner=self._owner,
+                on_bytes=on_bytes,
+            )
+        return retriever.fetched(
+            backup, cancel=self._cancel, owner=self._owner, accepted=self._accepted, on_bytes=on_bytes
+        )
+
+    @property
+    def _accepted(self) -> Collection[Verdict]:
+        return PROVEN_OR_NOT if self._request.unproven else PROVEN
 
     def _say_proven(self, fetched: Fetched) -> None:
         checksum = f"SHA-256 {fetched.sidecar.checksum}"
@@ -155,15 +169,17 @@ class _Restore:
     def _fill(
         self, source: Source, endpoint: Endpoint, database: str, found: TargetState, fetched: Fetched
     ) -> Restored:
+        over = source.restores_over and found is TargetState.FILLED
         # An empty database is filled as it is: its owner may lack the right to make another one.
-        if source.can_replace and found is not TargetState.EMPTY:
+        if source.can_replace and not over and found is not TargetState.EMPTY:
             return self._beside(source, endpoint, database, found, fetched)
         if found is TargetState.FILLED:
             with self._recorder.stage(Stage.VERIFY, "decoding once before the old database goes"):
                 for _ in fetched.plain():
                     pass
-            source.drop(database)
-        self._state = lambda: self._state_of(endpoint, database, found)
+            if not over:
+                source.drop(database)
+        self._state = lambda: self._state_of(endpoint, database, found, over)
         with self._recorder.stage(Stage.RESTORE, database):
             try:
                 self._feed(source, database, fetched)
@@ -251,7 +267,11 @@ class _Restore:
 
     def _open(self, endpoint: Endpoint, cancel: CancelToken) -> AbstractContextManager[Source]:
         return self._services.endpoints.open_source(
-            endpoint, cancel=cancel, log=self._recorder.logger(Stage.RESTORE), owner=self._owner
+            endpoint,
+            cancel=cancel,
+            log=self._recorder.logger(Stage.RESTORE),
+            owner=self._owner,
+            choices=self._request.choices,
         )
 
     def _clean(self, endpoint: Endpoint, database: str) -> None:
@@ -266,8 +286,10 @@ class _Restore:
             return f"What had been built as {beside} is still there ({error}): drop it yourself."
         return f"What had been built beside it ({beside}) was removed."
 
-    def _state_of(self, endpoint: Endpoint, database: str, before: TargetState) -> str:
+    def _state_of(self, endpoint: Endpoint, database: str, before: TargetState, over: bool) -> str:
         """Look at a target that was filled directly, and say how it is."""
+        if over:
+            return f"{database} may hold some of the backup and some of what it held: look before you use it."
         try:
             with self._open(endpoint, CancelToken()) as source:
                 if before is not TargetState.EMPTY:
@@ -280,11 +302,3 @@ class _Restore:
         if now is before:
             return f"{database} is {now}, as before."
         return f"{database}, empty before, holds what was restored so far: empty it before you use it."
-
-
-def _same_family(source: Source, engine: str, endpoint: Endpoint) -> None:
-    if source.engine != engine:
-        raise UsageError(
-            f"This is a backup of {engine}, and {endpoint.name} is a source of {source.engine}.",
-            remedy=f"Choose a source of {engine}.",
-        )

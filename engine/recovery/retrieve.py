@@ -68,7 +68,9 @@ class Fetched:
     def identities(self) -> list[str] | None:
         """The keys at hand, for an artifact that is encrypted; None for one that is not."""
         encryption = self.sidecar.encryption
-        return None if encryption is None else self._keys.identities(encryption.recipients)
+        if encryption is None:
+            return None
+        return self._keys.identities(encryption.recipients or None)  # a loose file names none: try all
 
     def raw(self) -> Generator[bytes, None, None]:
         """The artifact as it is stored."""
@@ -88,7 +90,7 @@ class Fetched:
         ):
             size += len(chunk)
             yield chunk
-        if size != self.sidecar.dump_size:
+        if self.sidecar.dump_size and size != self.sidecar.dump_size:  # 0: a loose file does not tell
             raise ChecksumMismatch(
                 f"The dump in {self.backup.artifact} has {size} bytes instead of {self.sidecar.dump_size}."
             )
@@ -137,12 +139,15 @@ class Retriever:
             sidecar, verdict = self.prove(storage, backup)
             if verdict not in accepted:
                 raise not_proven(backup, verdict)
-            spool = self._spool(sidecar, cancel, owner)
-            try:
+            with self.spooled(sidecar, cancel, owner) as spool:
                 self._fill(storage, backup, sidecar, spool, cancel, on_bytes)
-                yield Fetched(backup, sidecar, verdict, spool, self._keys, cancel)
-            finally:
-                spool.close()
+                yield self.as_fetched(backup, sidecar, verdict, spool, cancel)
+
+    def as_fetched(
+        self, backup: Backup, sidecar: Sidecar, verdict: Verdict, spool: Spool, cancel: CancelToken
+    ) -> Fetched:
+        """What lies in the spool and was compared, ready to be decoded with the keys that are here."""
+        return Fetched(backup, sidecar, verdict, spool, self._keys, cancel)
 
     def save(
         self,
@@ -167,7 +172,9 @@ class Retriever:
             _write(target, fetched.plain() if decrypt else fetched.raw(), overwrite=overwrite)
             return fetched.verdict
 
-    def _spool(self, sidecar: Sidecar, cancel: CancelToken, owner: str) -> Spool:
+    @contextmanager
+    def spooled(self, sidecar: Sidecar, cancel: CancelToken, owner: str) -> Iterator[Spool]:
+        """A spool with room for an artifact; it goes at the end of the block. Raises `SpoolError`."""
         folder = make_spool_folder(self._home.spool, allow_tmpfs=self._home.spool_in_memory)
         if (free := free_bytes(folder)) < sidecar.size:
             raise SpoolError(
@@ -175,7 +182,11 @@ class Retriever:
                 f"{size_text(free)} free.",
                 remedy="Free some space there, or put STRONGROOM_HOME on a larger disk.",
             )
-        return Spool(folder / f"{owner}.fetch-{secrets.token_hex(4)}", cancel)
+        spool = Spool(folder / f"{owner}.fetch-{secrets.token_hex(4)}", cancel)
+        try:
+            yield spool
+        finally:
+            spool.close()
 
     def _fill(
         self,

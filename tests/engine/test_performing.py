@@ -10,7 +10,7 @@ import pytest
 from engine.archive.backups import Backup
 from engine.events import Status
 from engine.records import Execution, JobNotifier
-from engine.recovery.restore import RestoreRequest
+from engine.recovery.requests import RestoreRequest
 from engine.workspace import Workspace
 from plugins.notifiers.apprise import Apprise
 from strongroom import Message

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.recovery.restore import RestoreRequest
+from engine.recovery.requests import RestoreRequest
 from tests.conftest import rows_of
 from tests.faults.conftest import FULL, JOB, SEED, make_bulk
 from tests.faults.soundness import older

@@ -43,6 +43,7 @@ def test_the_built_ins_come_through_the_same_entry_points() -> None:
             ("host", "ssh"),
             ("source", "sqlite"),
             ("source", "command"),
+            ("source", "duckdb"),
             ("source", "files"),
             ("source", "mariadb"),
             ("source", "mysql"),

@@ -28,7 +28,8 @@ from engine.errors import (
 from engine.events import Event, Progress
 from engine.recorder import Recorder
 from engine.recovery.comparing import Equality
-from engine.recovery.restore import Restored, RestoreRequest, perform_restore
+from engine.recovery.requests import RestoreRequest
+from engine.recovery.restore import Restored, perform_restore
 from engine.services import Services
 from engine.store.ids import new_id
 from engine.workspace import Workspace

@@ -15,7 +15,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from engine.home import Home
-from engine.recovery.restore import RestoreRequest
+from engine.recovery.requests import RestoreRequest
 from engine.secrets import VaultSecrets
 from engine.workspace import Workspace
 from plugins.sources.sqlite import Sqlite
