@@ -8,6 +8,7 @@ import pytest
 
 from engine.contract.config import FieldSpec, describe
 from plugins.sources.command import Command
+from plugins.sources.duckdb import DuckDB
 from plugins.sources.files import Files
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.postgresql import PostgreSQL
@@ -41,7 +42,7 @@ def table(source: type[Source]) -> str:
 
 
 @pytest.mark.parametrize(
-    "source", [Command, Sqlite, Files, MariaDB, PostgreSQL, PostgreSQLPhysical, Redis, Valkey]
+    "source", [Command, DuckDB, Sqlite, Files, MariaDB, PostgreSQL, PostgreSQLPhysical, Redis, Valkey]
 )
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)
