@@ -1,13 +1,15 @@
-"""The restore dialog: which backup, into which source, under which name, over what is there or not."""
+"""The restore dialog: which backup or set, into which source, under which name, over what is there or not."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from desktop import words
+from desktop.forms.choices import ChoicesForm
 from desktop.forms.dialog import FormDialog
 from desktop.forms.inputs import BooleanInput, Field, TextInput, calm
 from desktop.session import Session
@@ -22,6 +24,7 @@ from engine.recovery.requests import RestoreRequest
 
 if TYPE_CHECKING:
     from engine.archive.catalogue import Backup
+    from engine.workspace import Workspace
 
 
 class RestoreDialog(FormDialog):
@@ -44,9 +47,13 @@ class RestoreDialog(FormDialog):
                 column=Size.FIELD_LABEL,
             )
         )
+        self.what = QComboBox()
+        calm(self.what)
+        self.what.addItem(f"{words.short(sidecar.database, 40)} alone", False)
+        self.what.addItem(f"All {len(sidecar.databases)} databases of that run", True)
         self.target = QComboBox()
         calm(self.target)
-        for endpoint in _same_family(session, sidecar.engine):
+        for endpoint in _fitting(session, sidecar.engine):
             self.target.addItem(endpoint.name, endpoint.id)
         at = self.target.findText(sidecar.source)
         self.target.setCurrentIndex(max(0, at))
@@ -54,6 +61,7 @@ class RestoreDialog(FormDialog):
         self.overwrite = BooleanInput("Replace what is there")
         self.unproven = BooleanInput("Restore it although nothing proves who wrote it")
         self._fields = {
+            "what": Field("Restore", self.what),
             "to": Field("Into the source", self.target, required=True),
             "as": Field(
                 "Under the name",
@@ -69,6 +77,9 @@ class RestoreDialog(FormDialog):
         }
         for its in self._fields.values():
             self.form.addWidget(its)
+        self._fields["what"].setVisible(len(sidecar.databases) > 1)
+        self.choices = ChoicesForm(session)
+        self.form.addWidget(self.choices)
         self.notice = Notice()
         if not backup.verdict.proves:
             self.notice.say(f"This backup {backup.verdict.words}.")
@@ -85,8 +96,9 @@ class RestoreDialog(FormDialog):
             self.set_busy(True)
         self.overwrite.toggled.connect(lambda _: self._name_action())
         self.as_name.textChanged.connect(lambda _: self._name_action())
-        self.target.currentIndexChanged.connect(lambda _: self._name_action())
-        self._name_action()
+        self.target.currentIndexChanged.connect(lambda _: self._target_changed())
+        self.what.currentIndexChanged.connect(lambda _: self._name_action())
+        self._target_changed()
         self.fit(Size.FORM, 520)
         self.target.setFocus()
 
@@ -98,7 +110,13 @@ class RestoreDialog(FormDialog):
             as_name=self.as_name.value(),
             overwrite=self.overwrite.value(),
             unproven=self.unproven.value(),
+            choices=self.choices.chosen(),
         )
+
+    @property
+    def whole_set(self) -> bool:
+        """Whether all databases of the run are to be restored."""
+        return bool(self.what.currentData())
 
     def submit(self) -> None:
         """Restore; over what is there only after a second yes."""
@@ -107,6 +125,8 @@ class RestoreDialog(FormDialog):
             self._start(request)
             return
         database = request.as_name or self._backup.sidecar.database
+        if self.whole_set:
+            database = ", ".join(self._backup.sidecar.databases)
         self.question = confirm(
             self,
             f"Replace database {words.short(database, 40)}?",
@@ -120,7 +140,10 @@ class RestoreDialog(FormDialog):
         self.show_problem(None)
         self.set_busy(True)
         self._session.ask(
-            self, lambda workspace: workspace.restore(request), self._has_started, self._did_not_start
+            self,
+            lambda workspace: workspace.restore(*_requests(workspace, request, self.whole_set)),
+            self._has_started,
+            self._did_not_start,
         )
 
     def _has_started(self, execution_id: str) -> None:
@@ -131,18 +154,35 @@ class RestoreDialog(FormDialog):
         self.set_busy(False)
         self.show_problem(problem)
 
+    def _target_changed(self) -> None:
+        self.choices.show_source(str(self.target.currentData() or ""))
+        self._name_action()
+
     def _name_action(self) -> None:
+        self._fields["as"].setVisible(not self.whole_set)
         danger = self.overwrite.isChecked()
         self.accept_button.setText("Replace…" if danger else "Restore")
 
 
-def _same_family(session: Session, engine: str) -> list[Endpoint]:
-    """The sources that such a backup can be restored into."""
-    found = []
+def _requests(workspace: Workspace, request: RestoreRequest, whole_set: bool) -> list[RestoreRequest]:
+    if not whole_set:
+        return [request]
+    from engine.recovery.sets import of_set
+
+    chosen = workspace.catalogue.get(request.backup_id)
+    return of_set(chosen, workspace.catalogue.list(refresh=False), replace(request, as_name=None))
+
+
+def _fitting(session: Session, engine: str) -> list[Endpoint]:
+    """The sources that such a backup can be restored into, those of its own family first."""
+    own, other = [], []
     for endpoint in session.snapshot.sources:
         try:
-            if session.registry.source(endpoint.adapter).engine == engine:
-                found.append(endpoint)
+            adapter = session.registry.source(endpoint.adapter)
         except PluginError:
             continue
-    return found
+        if adapter.engine == engine:
+            own.append(endpoint)
+        elif engine in adapter.accepts:
+            other.append(endpoint)
+    return [*own, *other]
