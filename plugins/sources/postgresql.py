@@ -57,15 +57,19 @@ class PostgreSQL(strongroom.Source):
         psql, through = self._server.psql, self._server.through()
         extra = [globals.NAME] if self.config.globals else []
         names = sorted(set(self.config.databases))
-        if not names:
-            return sorted([*catalogue.all_databases(psql, through), *extra])
+        found = names or catalogue.all_databases(psql, through)
+        if taken := [name for name in found if is_globals(name)]:
+            raise strongroom.ConfigError(
+                f"{taken[0]!r} cannot be backed up as a database: roles and tablespaces are called so.",
+                remedy="Rename the database. For roles and tablespaces, switch `globals` on.",
+            )
         missing = [name for name in names if not catalogue.exists(psql, through, name)]
         if missing:
             raise strongroom.DatabaseMissing(
                 f"There is no database {', '.join(map(repr, missing))} on {self._server.connection.place}.",
                 remedy="Correct the source's list of databases, or see whether it was renamed or dropped.",
             )
-        return sorted([*names, *extra])
+        return sorted([*found, *extra])
 
     def fingerprint(self, database: str) -> Fingerprint:
         """All tables of a database; after a restore over a filled one, those that came from the backup."""

@@ -165,8 +165,10 @@ class PostgreSQLPhysical(strongroom.Source):
             self._measured[folder] = measuring.on_disk(self.context, folder)
             if posixpath.basename(folder).startswith(_SCRATCH):
                 self._say(trial.read_all(self.context, tools, folder, self.config.user).words())
-            else:
+            elif state is TargetState.EMPTY:
                 self._say(f"{folder} is whole, as pg_verifybackup says. {self._next_step(folder)}")
+            else:
+                self._say(f"{folder} is whole, as pg_verifybackup says.")
 
     def drop(self, database: str) -> None:
         """Remove a restored cluster's folder, unless a server runs in it."""
@@ -181,7 +183,9 @@ class PostgreSQLPhysical(strongroom.Source):
         """Swap by renaming two folders; the old one is kept as `<name>_before_<label>`."""
         folder = self.folder_of(database)
         self._refuse_running(folder)
-        return placing.swap(self.context.host, self.folder_of(beside), folder)
+        kept = placing.swap(self.context.host, self.folder_of(beside), folder)
+        self._say(self._next_step(folder))
+        return kept
 
     # ------------------------------------------------------------------------------------ names
 

@@ -352,6 +352,10 @@ def postgres() -> Iterator[Server]:
         yield server
 
 
+newest_alone = pytest.mark.parametrize("server", [18], indirect=True)
+"""For what does not hang on the version, where the fixture `server` is each of two in turn."""
+
+
 def tools_folder(
     folder: Path,
     binaries: Path,

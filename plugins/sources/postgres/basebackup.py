@@ -117,7 +117,7 @@ def begin_dump(server: Server, *, fingerprint: bool) -> Dump:
             yield from looked_at
         except SourceError:
             # A tool that failed ends its output early: what it says is what went wrong.
-            if process.wait(10) == 0:
+            if process.wait() == 0:
                 raise
         status = process.wait()
         server.context.cancel.raise_if_cancelled()

@@ -79,11 +79,6 @@ def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
 
 
 def _role_notes(server: Server, config: DatabasesConfig) -> list[str]:
-    if catalogue.exists(server.psql, server.through(), globals.NAME):
-        raise ConfigError(
-            f"A database is called {globals.NAME!r}, as the roles and tablespaces are here.",
-            remedy="Rename the database, or switch `globals` off.",
-        )
     if globals.reads_passwords(server):
         return []
     return [

@@ -64,11 +64,11 @@ def directory(context: Context, psql: Psql, order: Order, workers: int) -> Write
 def _packed(context: Context, tar: str, folder: str) -> Iterator[bytes]:
     names = [posixpath.basename(path) for path in context.host.glob(f"{folder}/*")]
     names.sort(key=lambda name: (name != CONTENTS, name))
-    # Names on standard input: there may be more than arguments take.
-    argv = [tar, "-cf", "-", "-b", "256", "-C", folder, "-T", "-"]
-    with context.host.run(argv, env={"LC_ALL": "C"}, stdin=True) as process:
-        process.write("".join(f"{name}\n" for name in names).encode())
-        process.close_stdin()
+    # Names in a file: there may be more than arguments take, and tar would not read them all at once.
+    listed = posixpath.join(posixpath.dirname(folder), "names")
+    context.host.write_file(listed, ["".join(f"{name}\n" for name in names).encode()])
+    # No option that busybox lacks: containers have its tar.
+    with context.host.run([tar, "-cf", "-", "-C", folder, "-T", listed], env={"LC_ALL": "C"}) as process:
         yield from process
         status = process.wait()
         context.cancel.raise_if_cancelled()
@@ -95,7 +95,7 @@ def unpacked(context: Context, chunks: Iterable[bytes]) -> Iterator[str]:
         names.add(name)
 
     with context.host.folder() as folder:
-        argv = [tar, "-xf", "-", "-b", "256", "-C", folder]
+        argv = [tar, "-xf", "-", "-C", folder]
         with context.host.run(argv, env={"LC_ALL": "C"}, stdin=True) as process:
             feed(process, watched(chunks, allow), context.cancel)
             process.close_stdin()

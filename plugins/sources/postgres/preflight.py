@@ -40,7 +40,7 @@ def look(
     if facts.format == "sql":
         if not makes_roles:
             raise _may_not(config.user, "make roles", "CREATEROLE")
-        if not config.restore_existing_roles:
+        if database == globals.NAME and not config.restore_existing_roles:
             notes.append(
                 "Roles that are there already stay as they are, with their passwords and attributes."
             )

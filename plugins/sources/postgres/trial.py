@@ -67,9 +67,10 @@ class Read:
 
 def read_all(context: Context, tools: Toolbox, folder: str, user: str) -> Read:
     """Start the cluster, count every table of every database, and end it. Raises `SourceError`s."""
-    binary = tools.exactly("postgres", major_of(context, folder))
+    major = major_of(context, folder)
+    binary, control = tools.exactly("postgres", major), tools.exactly("pg_ctl", major)
     psql_tool = tools.newest("psql")
-    with _started(context, binary, folder) as process:
+    with _started(context, binary, control, folder) as process:
         psql = _ready(context, process, psql_tool, folder, user)
         return _count(psql, str(binary.version))
 
@@ -138,7 +139,7 @@ def _did_not_start(status: int, said: str) -> SourceError:
 
 
 @contextmanager
-def _started(context: Context, binary: Found, folder: str) -> Iterator[Process]:
+def _started(context: Context, binary: Found, control: Found, folder: str) -> Iterator[Process]:
     if len(folder.encode()) > _MOST_SOCKET:
         raise SourceError(
             f"{folder} is too long a name for a server's socket.",
@@ -173,20 +174,19 @@ def _started(context: Context, binary: Found, folder: str) -> Iterator[Process]:
             # Asked to stop at once it leaves no memory behind. After a cancel nothing is started any more:
             # leaving the block asks it then.
             with suppress(SourceError, Cancelled, TimeoutError):
-                _stop(context, binary, account, folder)
+                _stop(context, control, account, folder)
                 process.wait(5)
 
 
 def end(context: Context, tools: Toolbox, folder: str) -> None:
     """End the server of a drill that was cut off, if one still runs in the folder."""
     if context.host.exists(posixpath.join(folder, "postmaster.pid")):
-        binary = tools.exactly("postgres", major_of(context, folder))
-        _stop(context, binary, _account(context), folder)
+        control = tools.exactly("pg_ctl", major_of(context, folder))
+        _stop(context, control, _account(context), folder)
 
 
-def _stop(context: Context, binary: Found, account: tuple[str, str] | None, folder: str) -> None:
-    tool = posixpath.join(posixpath.dirname(binary.path), "pg_ctl")
-    argv = [*_as(account), tool, "stop", "-m", "immediate", "-D", folder, "-t", "30"]
+def _stop(context: Context, control: Found, account: tuple[str, str] | None, folder: str) -> None:
+    argv = [*_as(account), control.path, "stop", "-m", "immediate", "-D", folder, "-t", "30"]
     context.host.capture(argv, env={"LC_ALL": "C"})
 
 

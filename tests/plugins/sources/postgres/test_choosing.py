@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from plugins.sources.postgres.choosing import parse_name, parse_table
 from plugins.sources.postgresql import PostgreSQL
 from strongroom.testing.laboratory import dumped
-from tests.parts.postgres import Server
+from tests.parts.postgres import Server, newest_alone
 
 Open = Callable[..., PostgreSQL]
 
@@ -149,6 +149,7 @@ def test_what_is_chosen_and_not_there_fails(server: Server, open_on: Open, value
     assert "lists of schemas and tables" in caught.value.remedy
 
 
+@newest_alone
 def test_a_partition_without_its_table_is_refused(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     source = open_on(server, databases=["shop"], schemas=["app"])
@@ -157,6 +158,7 @@ def test_a_partition_without_its_table_is_refused(server: Server, open_on: Open)
     assert "exclude_tables" in caught.value.remedy
 
 
+@newest_alone
 def test_what_is_left_out_need_not_be_readable(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'pw'")
@@ -168,6 +170,7 @@ def test_what_is_left_out_need_not_be_readable(server: Server, open_on: Open) ->
         open_on(server, user="reader", password="pw", databases=["shop"], exclude_tables=["high"]).check()
 
 
+@newest_alone
 def test_rows_alone_are_no_database(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     source = open_on(server, databases=["shop"], content="data")

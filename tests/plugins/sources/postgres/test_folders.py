@@ -19,7 +19,7 @@ from plugins.sources.postgres.folders import room, unpacked
 from plugins.sources.postgresql import PostgreSQL
 from strongroom.testing import Surroundings
 from strongroom.testing.laboratory import dumped
-from tests.parts.postgres import Server, tools_folder
+from tests.parts.postgres import Server, newest_alone, tools_folder
 
 Open = Callable[..., PostgreSQL]
 
@@ -107,6 +107,7 @@ def test_all_workers_see_the_same_while_others_write(server: Server, open_on: Op
     assert counted.differences(source.fingerprint("copy")) == []
 
 
+@newest_alone
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.97, 1.0])
 def test_a_cut_tar_is_refused_and_leaves_nothing(
     server: Server, open_on: Open, part: float, temporary: Path
@@ -161,6 +162,7 @@ def test_what_is_no_file_of_a_dump_never_reaches_tar(
     assert list(temporary.iterdir()) == []
 
 
+@newest_alone
 def test_a_cancel_ends_the_workers(
     server: Server, open_on: Open, around: Surroundings, tmp_path: Path
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_cancel_ends_the_workers(
             list(dump)
 
 
+@newest_alone
 @pytest.mark.parametrize("how", ["killed", "late status"])
 def test_a_dump_tool_that_fails_fails_the_dump(
     server: Server, open_on: Open, tmp_path: Path, temporary: Path, how: str
@@ -188,6 +191,7 @@ def test_a_dump_tool_that_fails_fails_the_dump(
     assert list(temporary.iterdir()) == []
 
 
+@newest_alone
 def test_room_is_looked_for(
     server: Server, open_on: Open, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from plugins.sources.postgres.statements import parse
 from plugins.sources.postgresql import PostgreSQL
 from strongroom import TargetState
 from strongroom.testing.laboratory import dumped
-from tests.parts.postgres import Server, tools_folder
+from tests.parts.postgres import Server, newest_alone, tools_folder
 
 Open = Callable[..., PostgreSQL]
 ODD = "we'ird \"\\role; 漢"
@@ -58,6 +58,7 @@ def place(server: Server) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@newest_alone
 def test_the_set_of_a_job_has_them_beside_the_databases(server: Server, open_on: Open) -> None:
     server.create_database("shop")
     source = open_on(server, databases=["shop"], globals=True)
@@ -69,6 +70,17 @@ def test_the_set_of_a_job_has_them_beside_the_databases(server: Server, open_on:
     assert source.extension_for("shop") == "dump"
     assert NAME not in open_on(server, databases=["shop"]).databases()
     assert NAME in open_on(server, globals=True).databases()
+
+
+@newest_alone
+def test_a_database_of_that_name_is_refused(server: Server, open_on: Open) -> None:
+    for name in (NAME, f"{NAME}_2"):
+        server.create_database(name)
+        with pytest.raises(strongroom.ConfigError, match="called so"):
+            open_on(server).databases()
+        with pytest.raises(strongroom.ConfigError, match="called so"):
+            open_on(server, databases=[name]).check()
+        server.drop_database(name)
 
 
 def test_roles_that_were_lost_come_back_as_they_were(server: Server, open_on: Open) -> None:
@@ -124,6 +136,7 @@ def test_a_trial_runs_every_statement_and_leaves_no_trace(server: Server, open_o
     assert "SCRAM" not in str(caught.value)
 
 
+@newest_alone
 def test_a_failure_makes_no_role_at_all(server: Server, open_on: Open) -> None:
     server.sql("postgres", ROLES)
     source = open_on(server)
@@ -146,6 +159,7 @@ def test_a_failure_makes_no_role_at_all(server: Server, open_on: Open) -> None:
     assert not Path("/tmp/strongroom-owned").exists()
 
 
+@newest_alone
 def test_they_are_no_database(server: Server, open_on: Open) -> None:
     source = open_on(server)
     chunks, _ = dumped(source, NAME)
@@ -197,6 +211,7 @@ def test_a_login_that_may_not_read_passwords_backs_up_without(server: Server, op
     assert server.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'keeper'") == "1"
 
 
+@newest_alone
 @pytest.mark.parametrize("how", ["killed", "late status", "no end"])
 def test_a_dump_that_is_not_whole_fails(server: Server, open_on: Open, tmp_path: Path, how: str) -> None:
     end = {

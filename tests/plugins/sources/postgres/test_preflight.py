@@ -10,7 +10,7 @@ import strongroom
 from plugins.sources.postgres import preflight
 from plugins.sources.postgresql import PostgreSQL
 from strongroom import BackupFacts
-from tests.parts.postgres import Server, server_folder
+from tests.parts.postgres import Server, newest_alone, server_folder
 
 Open = Callable[..., PostgreSQL]
 
@@ -21,6 +21,7 @@ def facts(
     return BackupFacts("shop", "postgresql", engine, tool, format, size)
 
 
+@newest_alone
 def test_nothing_is_in_the_way(server: Server, open_on: Open) -> None:
     assert open_on(server).preflight("copy", facts()) == ()
     server.create_database("hollow")
@@ -66,6 +67,7 @@ def test_rights_are_looked_for(server: Server, open_on: Open) -> None:
     assert "no old database is kept" in note
 
 
+@newest_alone
 def test_rows_alone_want_tables(server: Server, open_on: Open) -> None:
     server.create_database("filled", "CREATE TABLE t (a int)")
     for target, clean in (("copy", True), ("filled", False)):
@@ -75,12 +77,14 @@ def test_rows_alone_want_tables(server: Server, open_on: Open) -> None:
     assert "replaced by the backup's" in note
 
 
+@newest_alone
 def test_a_server_is_no_database(server: Server, open_on: Open) -> None:
     for target, format in (("copy", "sql"), ("(globals)", "dump")):
         with pytest.raises(strongroom.ConfigError, match="belong to a server"):
             open_on(server).preflight(target, facts(format))
 
 
+@newest_alone
 def test_room_for_unpacking_is_looked_for(
     server: Server, open_on: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from plugins.sources.postgresql import PostgreSQL
 from strongroom import Context, TargetState
 from strongroom.testing import Surroundings
 from strongroom.testing.laboratory import dumped
-from tests.parts.postgres import Server, server_folder
+from tests.parts.postgres import Server, newest_alone, server_folder
 
 Open = Callable[..., PostgreSQL]
 
@@ -38,6 +38,7 @@ def test_the_old_word_for_both_choices_still_counts() -> None:
     assert (config.restore_owner, config.restore_privileges) == (True, False)
 
 
+@newest_alone
 @pytest.mark.parametrize(("owner", "rights"), [(True, False), (False, True)])
 def test_owners_and_rights_are_two_choices(server: Server, open_on: Open, owner: bool, rights: bool) -> None:
     server.sql("postgres", "CREATE ROLE keeper; CREATE ROLE visitor")
@@ -85,6 +86,7 @@ def test_workers_share_a_restore_of_the_custom_format(server: Server, around: Su
     assert server.rows("hollow") == server.rows("shop")
 
 
+@newest_alone
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_cut_dump_with_workers_leaves_nothing(server: Server, open_on: Open, jobs: int) -> None:
     server.create_database("shop", SHOP)
@@ -147,6 +149,7 @@ def test_a_failure_inside_a_database_leaves_it_as_it_was(server: Server, open_on
     assert server.rows("shop") == before
 
 
+@newest_alone
 def test_without_the_choice_a_filled_database_is_refused(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     source = open_on(server)
@@ -156,6 +159,7 @@ def test_without_the_choice_a_filled_database_is_refused(server: Server, open_on
     assert source.target_state("shop") is TargetState.FILLED
 
 
+@newest_alone
 def test_chosen_tables_that_fail_leave_an_empty_target_empty(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     # Without app.mood, which pg_dump does not take along with a table, app.people cannot be made.
