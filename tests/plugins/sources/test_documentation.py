@@ -10,7 +10,9 @@ from engine.contract.config import FieldSpec, describe
 from plugins.sources.command import Command
 from plugins.sources.duckdb import DuckDB
 from plugins.sources.files import Files
+from plugins.sources.firebird import Firebird
 from plugins.sources.mariadb import MariaDB
+from plugins.sources.mongodb import MongoDB
 from plugins.sources.postgresql import PostgreSQL
 from plugins.sources.postgresql_physical import PostgreSQLPhysical
 from plugins.sources.redis import Redis
@@ -42,7 +44,20 @@ def table(source: type[Source]) -> str:
 
 
 @pytest.mark.parametrize(
-    "source", [Command, DuckDB, Sqlite, Files, MariaDB, PostgreSQL, PostgreSQLPhysical, Redis, Valkey]
+    "source",
+    [
+        Command,
+        DuckDB,
+        Firebird,
+        Sqlite,
+        Files,
+        MariaDB,
+        MongoDB,
+        PostgreSQL,
+        PostgreSQLPhysical,
+        Redis,
+        Valkey,
+    ],
 )
 def test_the_page_has_the_table_of_the_fields(source: type[Source]) -> None:
     wanted = table(source)

@@ -1,0 +1,1 @@
+"""What the Firebird source is made of: its tools, what they say, and files that change places."""
