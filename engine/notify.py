@@ -16,7 +16,7 @@ from engine.clock import Clock, iso, utc_now
 from engine.contract.values import Message
 from engine.errors import NotFound, StrongroomError
 from engine.events import LogLevel, NotificationSent, Status
-from engine.records import Endpoint, Execution, Job, NotificationAttempt
+from engine.records import VANISHED, Endpoint, Execution, Job, NotificationAttempt
 from engine.units import size_text, span_text
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def message_of(execution: Execution) -> Message:
     for artifact in execution.artifacts:
         size = "" if artifact.size is None else f", {size_text(artifact.size)}"
         facts.append((f"Database {artifact.database}", f"{artifact.status}{size}"))
+    if gone := execution.labels.get(VANISHED):
+        facts.append(("Not there any more", ", ".join(map(str, gone))))
     for destination in execution.destinations:
         copies = [its for its in execution.copies if its.destination_id == destination.destination_id]
         stored = sum(its.status is Status.SUCCESS for its in copies)

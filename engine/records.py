@@ -30,6 +30,10 @@ class Endpoint:
     host: str = "local"
 
 
+VANISHED = "vanished"
+"""The label of a run that holds the databases which the run before it had backed up, and it did not find."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobDestination:
     """Where a job's backups go; a lower `priority` comes first. `retention` as in the configuration file."""
@@ -57,7 +61,9 @@ class JobOptions:
     failed run, `retry_wait` seconds between them; `time_limit` in seconds. `fingerprint`: count rows in
     the dump's snapshot. `collapse_ratio`: retention pauses when a backup is smaller than this part of
     the median of the last ten. `upload_attempts` for what is transient; `stall_after` seconds without a
-    byte or a sign of life, an upload is taken for stalled.
+    byte or a sign of life, an upload is taken for stalled. `parallel_dumps` databases are dumped at once.
+    `before` and `after` are lines for a shell, run on the source's host or (`hooks_on` "local") on this
+    machine, each for at most `hook_time_limit` seconds.
     """
 
     parallel_uploads: int | None = None
@@ -68,6 +74,11 @@ class JobOptions:
     upload_attempts: int = 5
     stall_after: int = 300
     collapse_ratio: float = 0.5
+    parallel_dumps: int = 1
+    before: str = ""
+    after: str = ""
+    hooks_on: Literal["source", "local"] = "source"
+    hook_time_limit: int = 300
 
 
 @dataclass(frozen=True, slots=True)

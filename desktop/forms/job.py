@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from desktop.forms.artifact import CompressionInput, EncryptionInput
 from desktop.forms.destinations import DestinationsInput
 from desktop.forms.dialog import FormDialog
-from desktop.forms.inputs import BooleanInput, Field, NumberInput, TextInput, calm
+from desktop.forms.inputs import BooleanInput, Field, LongTextInput, NumberInput, TextInput, calm
 from desktop.forms.notifiers import NotifiersInput
 from desktop.forms.schedule import ScheduleInput
 from desktop.session import Session
@@ -55,6 +55,16 @@ class JobDialog(FormDialog):
         self.stall = _number(options.stall_after, 86400, least=1, suffix=" s")
         self.retries = _number(options.retries, 20, none="never")
         self.retry_wait = _number(options.retry_wait, 86400, suffix=" s")
+        self.dumps = _number(options.parallel_dumps, 16, least=1)
+        self.before, self.after = LongTextInput("docker compose stop app"), LongTextInput()
+        self.before.set_value(options.before)
+        self.after.set_value(options.after)
+        self.hooks_on = QComboBox()
+        calm(self.hooks_on)
+        self.hooks_on.addItem("The source's host", "source")
+        self.hooks_on.addItem("This machine", "local")
+        self.hooks_on.setCurrentIndex(self.hooks_on.findData(options.hooks_on))
+        self.hook_limit = _number(options.hook_time_limit, 86400, least=1, suffix=" s")
         self.limit = _number((options.time_limit or 0) // 60, 30 * 1440, suffix=" min", none="none")
         self.fingerprint = BooleanInput("Count tables and rows, so that a drill can compare")
         self.fingerprint.set_value(options.fingerprint)
@@ -75,6 +85,19 @@ class JobDialog(FormDialog):
             "parallel_uploads": Field(
                 "Uploads at once", self.uploads, "1 sends to one destination after another, in their order."
             ),
+            "parallel_dumps": Field("Dumps at once", self.dumps, "How many databases at a time."),
+            "before": Field(
+                "Command before",
+                self.before,
+                "Lines for a shell, run ahead of everything. When they fail, so does the run.",
+            ),
+            "after": Field(
+                "Command after",
+                self.after,
+                "Run at the end in every outcome; $STRONGROOM_STATUS says which.",
+            ),
+            "hooks_on": Field("Commands run on", self.hooks_on),
+            "hook_time_limit": Field("Time for each", self.hook_limit),
             "upload_attempts": Field(
                 "Upload attempts",
                 self.attempts,
@@ -121,6 +144,11 @@ class JobDialog(FormDialog):
             options=replace(
                 base.options,
                 parallel_uploads=self.uploads.value() or None,
+                parallel_dumps=self.dumps.value(),
+                before=(self.before.value() or "").strip(),
+                after=(self.after.value() or "").strip(),
+                hooks_on=self.hooks_on.currentData(),
+                hook_time_limit=self.hook_limit.value(),
                 upload_attempts=self.attempts.value(),
                 stall_after=self.stall.value(),
                 retries=self.retries.value(),
@@ -226,6 +254,11 @@ _ADVANCED = (
     "retry_wait",
     "time_limit",
     "fingerprint",
+    "parallel_dumps",
+    "before",
+    "after",
+    "hooks_on",
+    "hook_time_limit",
 )
 
 

@@ -184,13 +184,13 @@ class Endpoints:
             config = chosen(config, choices)
         told = Blotter.of(config).log(log)
         with (
-            self._open_host(endpoint.host, cancel or CancelToken()) as host,
+            self.open_host(endpoint.host, cancel or CancelToken()) as host,
             _opened(adapter, config, self._context(host, cancel, told, owner)) as source,
         ):
             yield source
 
     @contextmanager
-    def _open_host(self, host: str, cancel: CancelToken) -> Iterator[Host]:
+    def open_host(self, host: str, cancel: CancelToken) -> Iterator[Host]:
         """The host of that ID, connected; closed at the end of the block."""
         with ExitStack() as stack:
             found: Host = LocalHost(cancel)
@@ -269,7 +269,7 @@ class Endpoints:
         self, kind: KindName, adapter: str, config: AdapterConfig, host: str, cancel: CancelToken | None
     ) -> Report:
         with (
-            self._open_host(host, cancel or CancelToken()) as before,
+            self.open_host(host, cancel or CancelToken()) as before,
             _opened(self._class(kind, adapter), config, self._context(before, cancel)) as opened,
         ):
             if not isinstance(opened, (Source, Storage, Notifier, HostAdapter)):

@@ -101,6 +101,8 @@ def _check_options(job: Job) -> None:
         "upload_attempts": (options.upload_attempts, 1, 50),
         "stall_after": (options.stall_after, 1, 86400),
         "collapse_ratio": (options.collapse_ratio, 0, 1),
+        "parallel_dumps": (options.parallel_dumps, 1, 16),
+        "hook_time_limit": (options.hook_time_limit, 1, 86400),
     }
     for field, (value, least, most) in bounds.items():
         if value is not None and not least <= value <= most:

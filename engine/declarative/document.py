@@ -102,6 +102,11 @@ class OptionsSection(Section):
     upload_attempts: int = Field(5, ge=1, le=50)
     stall_after: int = Field(300, ge=1, le=86400)
     collapse_ratio: float = Field(0.5, ge=0, le=1)
+    parallel_dumps: int = Field(1, ge=1, le=16)
+    before: str = ""
+    after: str = ""
+    hooks_on: Literal["source", "local"] = "source"
+    hook_time_limit: int = Field(300, ge=1, le=86400)
 
     def record(self) -> JobOptions:
         """The value that the engine works with."""

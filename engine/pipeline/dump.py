@@ -5,10 +5,14 @@ The dump is made once. The uploads follow the spool; a dump that fails makes eve
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from engine.archive.sidecar import Encryption, Sidecar, seal_fingerprint
+from engine.contract.adapters import Source
 from engine.contract.values import Dump, Fingerprint
 from engine.errors import Cancelled, DumpIncomplete, StrongroomError
 from engine.events import LogLevel, LogType, Stage, Status
@@ -20,52 +24,111 @@ from engine.units import size_text, span_text
 
 
 def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
-    """Dump the run's databases one after another. One that fails leaves the others their chance."""
-    done_in = done_out = 0
-    total = expected_size(ctx)
-    for number, artifact in enumerate(ctx.artifacts):
-        ctx.cancel.raise_if_cancelled()
-        artifact.spool = Spool(
-            ctx.services.home.spool / f"{ctx.execution.id}.{number:04d}",
-            ctx.cancel,
+    """Dump the run's databases, `parallel_dumps` at once. One that fails leaves the others their chance."""
+    moved = _Moved(ctx)
+    waiting = deque(enumerate(ctx.artifacts))
+    lock = threading.Lock()
+
+    def work(source: Source) -> None:
+        while True:
+            with lock:  # the destinations get them in the order of their names, whoever dumps them
+                ctx.cancel.raise_if_cancelled()
+                if not waiting:
+                    return
+                number, artifact = waiting.popleft()
+                artifact.spool = Spool(
+                    ctx.services.home.spool / f"{ctx.execution.id}.{number:04d}",
+                    ctx.cancel,
+                )
+                fanout.add(artifact)
+            _dump_one(ctx, source, artifact, moved)
+
+    def work_beside(number: int) -> None:
+        assert ctx.source_endpoint is not None  # noqa: S101 - set by initialize
+        # An adapter is for one piece of work at a time: each worker has its own.
+        with ctx.services.endpoints.open_source(
+            ctx.source_endpoint,
+            cancel=ctx.cancel,
+            log=ctx.recorder.logger(Stage.DUMP),
+            owner=ctx.execution.id,
+        ) as source:
+            work(source)
+
+    assert ctx.source is not None  # noqa: S101 - set by initialize
+    others = min(ctx.job.options.parallel_dumps, len(ctx.artifacts)) - 1
+    if others < 1:
+        work(ctx.source)
+        return
+    with ThreadPoolExecutor(others, thread_name_prefix="strongroom-dump") as pool:
+        beside = [pool.submit(work_beside, number) for number in range(others)]
+        work(ctx.source)
+        for its in beside:
+            try:
+                its.result()
+            except StrongroomError as error:
+                # What it would have dumped, the other workers have: nothing is missing.
+                ctx.recorder.log(f"One of the workers could not begin: {error}", LogLevel.WARNING)
+
+
+def _dump_one(ctx: RunnerContext, source: Source, artifact: Artifact, moved: _Moved) -> None:
+    assert artifact.spool is not None  # noqa: S101 - made before it was handed on
+    try:
+        _dump(ctx, source, artifact, moved)
+    except Cancelled as cancelled:
+        artifact.status, artifact.error = Status.CANCELLED, str(cancelled)
+        artifact.spool.fail(cancelled)
+        raise
+    except Abandoned as error:
+        # What the destinations failed of is the run's error, and theirs to tell.
+        artifact.status, artifact.error, artifact.abandoned = Status.FAILED, error.message, True
+        ctx.recorder.log(
+            f"The dump of {artifact.database} was stopped: every destination has failed.",
+            LogLevel.WARNING,
         )
-        fanout.add(artifact)
-        try:
-            _dump(ctx, artifact, done_in, done_out, total)
-        except Cancelled as cancelled:
-            artifact.status, artifact.error = Status.CANCELLED, str(cancelled)
-            artifact.spool.fail(cancelled)
-            raise
-        except Abandoned as error:
-            # What the destinations failed of is the run's error, and theirs to tell.
-            artifact.status, artifact.error, artifact.abandoned = Status.FAILED, error.message, True
-            ctx.recorder.log(
-                f"The dump of {artifact.database} was stopped: every destination has failed.",
-                LogLevel.WARNING,
-            )
-        except Exception as error:  # an adapter's surprise fails this database, loudly, not the others
-            _failed(ctx, artifact, error)
-            artifact.spool.fail(error)
-        finally:
-            artifact.sealed.set()
-        done_in += artifact.dump_size or 0
-        done_out += artifact.size or 0
+    except Exception as error:  # an adapter's surprise fails this database, loudly, not the others
+        _failed(ctx, artifact, error)
+        artifact.spool.fail(error)
+    finally:
+        artifact.sealed.set()
 
 
-def _dump(ctx: RunnerContext, artifact: Artifact, done_in: int, done_out: int, total: int | None) -> None:
-    recorder, source = ctx.recorder, ctx.source
-    assert source is not None and ctx.compression is not None and artifact.spool is not None  # noqa: S101
+class _Moved:
+    """The bytes that all dumps of a run have given and written so far, told to the recorder."""
+
+    def __init__(self, ctx: RunnerContext) -> None:
+        self._recorder = ctx.recorder
+        self._artifacts = len(ctx.artifacts)
+        self._expected = expected_size(ctx)
+        self._lock = threading.Lock()
+        self._bytes: dict[str, tuple[int, int]] = {}
+        self._ended: set[str] = set()
+
+    def tell(self, database: str, bytes_in: int, bytes_out: int, *, ended: bool = False) -> None:
+        """One dump has come so far; `ended` says that this is its end."""
+        with self._lock:
+            self._bytes[database] = (bytes_in, bytes_out)
+            if ended:
+                self._ended.add(database)
+            whole_in, whole_out = (sum(its) for its in zip(*self._bytes.values(), strict=True))
+            all_ended = len(self._ended) == self._artifacts
+        self._recorder.progress(
+            whole_in,
+            whole_out,
+            stage=Stage.DUMP,
+            total=whole_out if all_ended else self._expected,
+            estimated=not ended,
+            final=ended,
+            database=database,
+        )
+
+
+def _dump(ctx: RunnerContext, source: Source, artifact: Artifact, moved: _Moved) -> None:
+    recorder = ctx.recorder
+    assert ctx.compression is not None and artifact.spool is not None  # noqa: S101
     begun = time.monotonic()
 
     def progress(bytes_in: int, bytes_out: int) -> None:
-        recorder.progress(
-            done_in + bytes_in,
-            done_out + bytes_out,
-            stage=Stage.DUMP,
-            total=total,
-            estimated=True,
-            database=artifact.database,
-        )
+        moved.tell(artifact.database, bytes_in, bytes_out)
 
     with source.dump(artifact.database, fingerprint=ctx.job.options.fingerprint) as dump:
         recorder.log(f"Dumping {artifact.database}.", type=LogType.COMMAND, details=dump.details)
@@ -83,14 +146,7 @@ def _dump(ctx: RunnerContext, artifact: Artifact, done_in: int, done_out: int, t
                 remedy="Look at the log for what its tool said.",
             )
         artifact.size, artifact.dump_size, artifact.sha256 = encoded.size, encoded.dump_size, encoded.sha256
-        recorder.progress(
-            done_in + encoded.dump_size,
-            done_out + encoded.size,
-            stage=Stage.DUMP,
-            total=done_out + encoded.size if artifact is ctx.artifacts[-1] else total,
-            final=True,
-            database=artifact.database,
-        )
+        moved.tell(artifact.database, encoded.dump_size, encoded.size, ended=True)
         fingerprint = _fingerprint(ctx, artifact, dump)
         sidecar = _sidecar(ctx, artifact, dump, encoded, fingerprint)
     artifact.sidecar = sidecar.to_json(ctx.services.keys.signer())

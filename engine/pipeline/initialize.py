@@ -6,7 +6,7 @@ from engine.contract.values import SourceReport
 from engine.errors import ConfigError, SourceError, SpoolError, StrongroomError
 from engine.events import DestinationState, LogLevel, LogType, Stage, Status
 from engine.pipeline.context import Artifact, DestinationContext, RunnerContext
-from engine.records import JobDestination
+from engine.records import VANISHED, JobDestination
 from engine.rules.naming import artifact_names
 from engine.rules.retention import parse_retention
 from engine.streams.compression import parse_compression
@@ -42,6 +42,7 @@ def initialize(ctx: RunnerContext) -> None:
             f"The source {ctx.source_endpoint.name!r} has no database to back up.",
             remedy="Create one, or name the databases in the source's configuration.",
         )
+    _look_for_vanished(ctx)
     ctx.cancel.raise_if_cancelled()
 
     ctx.destinations = [_destination(ctx, chosen) for chosen in job.destinations]
@@ -71,6 +72,21 @@ def initialize(ctx: RunnerContext) -> None:
         f"{ctx.compression.describe()}.",
         type=LogType.SECURITY if ctx.recipients else LogType.GENERAL,
     )
+
+
+def _look_for_vanished(ctx: RunnerContext) -> None:
+    """Say which databases the last run backed up and nobody asked to leave out, but which are gone."""
+    last = ctx.services.store.executions.list(
+        1, job=ctx.job.id, kind="run", statuses=(Status.SUCCESS, Status.PARTIAL)
+    )
+    before = {artifact.database for execution in last for artifact in execution.artifacts}
+    if gone := sorted(before - set(ctx.databases)):
+        ctx.services.store.executions.set_labels(ctx.execution.id, {VANISHED: gone})
+        ctx.recorder.log(
+            f"Not there any more, or not chosen: {', '.join(gone)}. The last run backed that up.",
+            LogLevel.WARNING,
+            details="Its older backups stay for as long as retention keeps them.",
+        )
 
 
 def _look_at_keys(ctx: RunnerContext) -> None:

@@ -1,7 +1,8 @@
 """The runner: one run of a job from Initialize to Retention, each step one function of one module.
 
-initialize -> dump_all (dump, compress, encrypt, hash, spool) with the uploads beside it
-           -> status settled -> complete (store, notify, clean up) -> retain, per destination
+run_before -> initialize
+           -> dump_all (dump, compress, encrypt, hash, spool) with the uploads beside it
+           -> status settled -> run_after -> complete (store, notify, clean up) -> retain, per destination
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from engine.pipeline.completion import complete, fail
 from engine.pipeline.context import Artifact, RunnerContext
 from engine.pipeline.dump import dump_all
 from engine.pipeline.fanout import Abandoned, Fanout
+from engine.pipeline.hooks import run_after, run_before
 from engine.pipeline.initialize import initialize
 from engine.pipeline.outcome import settle_status
 from engine.pipeline.retention import retain
@@ -46,6 +48,7 @@ def run(services: Services, execution_id: str, cancel: CancelToken) -> None:
             fail(ctx, cancelled)
         except Exception as error:  # whatever it was, the execution ends, and says why
             fail(ctx, error)
+        run_after(ctx)
         complete(ctx)
         retain(ctx)
 
@@ -54,6 +57,7 @@ def _back_up(ctx: RunnerContext) -> None:
     if ctx.execution.trigger_reason:
         ctx.recorder.log(ctx.execution.trigger_reason)
     with ctx.recorder.stage(Stage.INITIALIZE):
+        run_before(ctx)
         initialize(ctx)
     ctx.cancel.raise_if_cancelled()
     fanout = Fanout(

@@ -12,6 +12,7 @@ class MariaDB(MariaFamily):
     name = "mariadb"
     title = "MariaDB"
     engine = "mariadb"
+    accepts = ("mysql",)
     clients = ("mariadb", "mysql")
     dumpers = ("mariadb-dump", "mysqldump")
     wants_mariadb = True

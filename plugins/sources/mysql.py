@@ -12,6 +12,7 @@ class MySQL(MariaFamily):
     name = "mysql"
     title = "MySQL"
     engine = "mysql"
+    accepts = ("mariadb",)
     clients = ("mysql", "mariadb")
     dumpers = ("mysqldump", "mariadb-dump")
     wants_mariadb = False

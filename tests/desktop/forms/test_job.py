@@ -73,6 +73,10 @@ def test_all_of_a_job_is_entered_saved_and_shown_again(driver: Driver) -> None:
     number(driver, dialog.uploads, "1")
     number(driver, dialog.attempts, "7")
     number(driver, dialog.stall, "45")
+    number(driver, dialog.dumps, "3")
+    dialog.before.set_value("systemctl stop shop")
+    dialog.after.set_value("systemctl start shop")
+    driver.choose(dialog.hooks_on, "This machine")
     driver.until(lambda: "Next: " in dialog.schedule.said.text())
     driver.press("Save", dialog)
     driver.until(lambda: len(driver.session.snapshot.jobs) == 1)
@@ -89,6 +93,12 @@ def test_all_of_a_job_is_entered_saved_and_shown_again(driver: Driver) -> None:
     ]
     assert (job.options.retries, job.options.time_limit, job.options.parallel_uploads) == (3, 5400, 1)
     assert (job.options.upload_attempts, job.options.stall_after) == (7, 45)
+    assert (job.options.parallel_dumps, job.options.hooks_on, job.options.hook_time_limit) == (
+        3,
+        "local",
+        300,
+    )
+    assert (job.options.before, job.options.after) == ("systemctl stop shop", "systemctl start shop")
     driver.open_job("nightly")
     driver.press("Edit")
     again = driver.dialog(JobDialog)
