@@ -16,7 +16,7 @@ import strongroom
 from plugins.sources.bird import looking, streaming, swapping
 from plugins.sources.bird.failures import failure
 from plugins.sources.bird.tools import Server, Toolbox, need_plain
-from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
+from strongroom import BackupFacts, Context, Dump, Fingerprint, SourceReport, TargetState
 
 _IS_PATH = re.compile(r"[/\\]|^[A-Za-z]:")
 _HERE = ("", "localhost", "127.0.0.1", "::1")
@@ -145,6 +145,20 @@ class Firebird(strongroom.Source):
         version = looking.about(self._tools, target).version
         return streaming.begin_dump(self.context, self._tools, target, version, fingerprint=fingerprint)
 
+    def preflight(self, database: str, facts: BackupFacts) -> tuple[str, ...]:
+        """Raises where gbak or the server is older than what made the backup: neither reads a newer one's."""
+        tools = [self._tools.find(name) for name in ("gbak", "isql", "gfix")]
+        have = {"gbak here": tools[0].version}
+        with suppress(strongroom.DatabaseMissing):
+            have["the server"] = looking.about(self._tools, self.config.databases[0]).version
+        for what, version in have.items():
+            if _major(version) < _major(facts.engine_version):
+                raise strongroom.SourceError(
+                    f"This is a backup of Firebird {facts.engine_version}, and {what} is {version}.",
+                    remedy="Restore into a server that is as new, with tools that are as new.",
+                )
+        return ()
+
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Restore into a database that is made, and dropped again on any error; or into an empty one."""
         target = self.target_of(database)
@@ -244,6 +258,11 @@ class Firebird(strongroom.Source):
 
     def restore_command(self, database: str) -> str:
         return f"gbak -c stdin {shlex.quote(self._server.target(database))}"
+
+
+def _major(version: str) -> int:
+    first = version.partition(".")[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def _fit(stem: str, ending: str) -> str:

@@ -6,6 +6,7 @@ order; the copy is checked before its first byte goes out, and the rows are coun
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sqlite3
@@ -14,6 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 import strongroom
 from plugins.sources.lite import opening, placing
 from plugins.sources.lite.opening import SIDE_SUFFIXES
@@ -21,12 +24,13 @@ from plugins.sources.onefile.names import Names
 from plugins.sources.onefile.placing import publish, remove, sides, take_over_rights
 from strongroom import CHUNK, Dump, Fingerprint, LogLevel, LogType, SourceReport, TargetState
 
+_IS_PATTERN = re.compile(r"[*?\[]")
 PAGES = 2048
 """Pages copied between two looks at the cancel token: 8 MiB at SQLite's usual page size."""
 
 
 class Sqlite(strongroom.Source):
-    """An SQLite file. Its database's name is the file's stem; other names are files beside it."""
+    """SQLite files. The name of the first is its stem; other names are files beside it, or whole paths."""
 
     name = "sqlite"
     title = "SQLite"
@@ -43,6 +47,12 @@ class Sqlite(strongroom.Source):
             widget="file",
             min_length=1,
         )
+        paths: list[str] = strongroom.field(
+            title="Further files",
+            description="Whole paths of more SQLite files, or patterns (*, ?, [...]) looked up at each run.",
+            placeholder="/var/lib/app/tenants/*.db",
+            default_factory=list,
+        )
         lock_timeout: float = strongroom.field(
             30.0,
             title="Wait for a lock (s)",
@@ -51,6 +61,14 @@ class Sqlite(strongroom.Source):
             ge=0,
             le=3600,
         )
+
+        @pydantic.field_validator("paths")
+        @classmethod
+        def _are_absolute(cls, values: list[str]) -> list[str]:
+            for value in values:
+                if not Path(value).is_absolute():
+                    raise ValueError(f"{value!r} is no whole path")
+            return values
 
     config: Config
 
@@ -66,8 +84,20 @@ class Sqlite(strongroom.Source):
     # ---------------------------------------------------------------------------------- looking
 
     def check(self) -> SourceReport:
-        """Open the file, take a snapshot of it, read its schema and see whether the scratch has room."""
-        with self._reading(self.path) as connection:
+        """Open each file, take a snapshot of it, read its schema and see whether the scratch has room."""
+        databases = self.databases()
+        several = len(databases) > 1
+        notes: list[str] = []
+        for database in databases:
+            found = self._look_at(self.file_of(database))
+            notes += [f"{database}: {'; '.join(found)}"] if several else found
+        notes += [
+            f"nothing matches {pattern}" for pattern in self.config.paths if not self._matching(pattern)
+        ]
+        return SourceReport("sqlite", sqlite3.sqlite_version, tuple(databases), notes=tuple(notes))
+
+    def _look_at(self, path: Path) -> list[str]:
+        with self._reading(path) as connection:
             pages = self._pragma(connection, "page_count")
             size = int(pages) * int(self._pragma(connection, "page_size"))
             tables = len(opening.tables(connection))
@@ -76,10 +106,24 @@ class Sqlite(strongroom.Source):
                 notes.append(f"journal mode {mode}: writers wait while the file is copied")
         with self.context.scratch() as folder:
             self._need_room(folder, size)
-        return SourceReport("sqlite", sqlite3.sqlite_version, (self.path.stem,), notes=tuple(notes))
+        return notes
 
     def databases(self) -> list[str]:
-        return [self.path.stem]
+        """The source's own file and the further ones. Raises `DatabaseMissing` for one that is gone."""
+        found = {self.path.stem}
+        for pattern in self.config.paths:
+            matching = self._matching(pattern)
+            if not matching and not _IS_PATTERN.search(pattern):
+                raise strongroom.DatabaseMissing(
+                    f"There is no file {pattern}.", remedy="Correct the paths of the source."
+                )
+            found |= {self._names.name_of(Path(path)) for path in matching}
+        return sorted(found)
+
+    def _matching(self, pattern: str) -> list[str]:
+        host = self.context.host
+        paths = [pattern] if host.exists(pattern) else host.glob(pattern)
+        return [path for path in paths if not path.endswith(SIDE_SUFFIXES)]
 
     def fingerprint(self, database: str) -> Fingerprint:
         """Count the rows of the live file, in one read transaction."""
@@ -220,7 +264,7 @@ class Sqlite(strongroom.Source):
 
     def restored_name(self, recorded: str) -> str:
         """A source of one file restores into that file, whatever the backup's database was called."""
-        return self.path.stem
+        return recorded if self.config.paths else self.path.stem
 
     def restore_command(self, database: str) -> str:
         return f"cat > {shlex.quote(f'{database}.{self.extension}')}"

@@ -28,6 +28,10 @@ class Names:
             )
         return self.own.with_name(database if Path(database).suffix else database + self.own.suffix)
 
+    def name_of(self, path: Path) -> str:
+        """The shortest name of a file: its stem beside the source's own, else its whole path."""
+        return path.stem if self.file_of(path.stem) == path else str(path)
+
     def beside(self, database: str, label: str) -> str:
         """A name beside another one."""
         path = self.file_of(database)

@@ -419,3 +419,37 @@ def test_a_file_without_a_byte_is_told_of(tmp_path: Path, around: Surroundings) 
     chunks, _ = dumped(source, "shop")
     assert b"".join(chunks)
     assert [level for message, level in around.log if "empty database" in message] == [LogLevel.WARNING]
+
+
+# --------------------------------------------------------------------------------- several files
+
+
+def test_further_files_are_found_at_each_run(tmp_path: Path, around: Surroundings) -> None:
+    own = make(tmp_path / "app.db")
+    (tmp_path / "tenants").mkdir()
+    far = make(tmp_path / "tenants" / "one.db", 3)
+    beside = make(tmp_path / "users [x].db", 5, journal_mode="wal")
+    paths = [str(tmp_path / "tenants" / "*.db"), str(beside)]
+    source = Sqlite(Sqlite.Config(path=str(own), paths=paths), around.context)
+    assert source.databases() == sorted(["app", str(far), "users [x]"])
+    late = make(tmp_path / "tenants" / "two.db", 7)
+    report = source.check()
+    assert report.databases == tuple(sorted(["app", str(far), str(late), "users [x]"]))
+    assert any(note.startswith("users [x]: ") for note in report.notes)
+    for name, path in ((str(far), far), ("users [x]", beside), (str(late), late)):
+        chunks, counted = dumped(source, name)
+        assert dict(counted.tables) == {"t": len(rows(path))}
+        source.restore(source.beside_name(name, "copy"), chunks)
+        assert rows(path.with_name(f"{path.stem}_copy.db")) == rows(path)
+        assert source.restored_name(name) == name
+
+
+def test_a_further_file_that_went_is_said_to_be_missing(tmp_path: Path, around: Surroundings) -> None:
+    own, gone = make(tmp_path / "app.db"), tmp_path / "gone.db"
+    source = Sqlite(Sqlite.Config(path=str(own), paths=[str(gone)]), around.context)
+    for attempt in (source.databases, source.check):
+        with pytest.raises(strongroom.DatabaseMissing, match=r"gone\.db"):
+            attempt()
+    none = Sqlite(Sqlite.Config(path=str(own), paths=[str(tmp_path / "*.none")]), around.context)
+    assert none.databases() == ["app"]
+    assert any("nothing matches" in note for note in none.check().notes)

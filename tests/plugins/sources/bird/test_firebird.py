@@ -14,7 +14,7 @@ from plugins.sources.bird.failures import failure
 from plugins.sources.bird.streaming import counted
 from plugins.sources.bird.tools import Server as Place
 from plugins.sources.firebird import Firebird
-from strongroom import TargetState
+from strongroom import BackupFacts, TargetState
 from strongroom.testing.laboratory import Surroundings, dumped
 from tests.parts.firebird import PASSWORD, Server, firebird  # noqa: F401 - a fixture
 from tests.parts.postgres import tools_folder
@@ -166,6 +166,14 @@ def test_the_password_is_in_no_argument(server: Server, source: Open) -> None:
         assert b"".join(dump)
         assert PASSWORD not in dump.details
     assert PASSWORD not in source(path).restore_command(path)
+
+
+def test_a_backup_of_a_newer_server_is_refused_beforehand(server: Server, source: Open) -> None:
+    path = server.make("older", {})
+    newer = BackupFacts(path, "firebird", "4.0.1", "gbak 4.0.1", "fbk", 1)
+    with pytest.raises(strongroom.SourceError, match=r"backup of Firebird 4\.0\.1, and gbak here is 3"):
+        source(path).preflight(path, newer)
+    assert source(path).preflight(path, BackupFacts(path, "firebird", "2.5.9", "", "fbk", 1)) == ()
 
 
 def test_nothing_answers_at_a_wrong_port(server: Server, source: Open) -> None:
