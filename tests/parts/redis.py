@@ -122,9 +122,12 @@ class Server:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Low enough for a node of a cluster, whose second port lies 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            if (port := int(probe.getsockname()[1])) < 55_536:
+                return port
 
 
 def running(kind: str, *options: str, password: str = PASSWORD) -> Iterator[Server]:

@@ -110,6 +110,7 @@ class KeyValueFamily(strongroom.Source):
         self._asks: Client | None = None
         self._restored: placing.Restored | None = None
         self._filed: dict[str, Fingerprint | None] = {}
+        self._drilled = ""
 
     # ---------------------------------------------------------------------------------- looking
 
@@ -201,7 +202,7 @@ class KeyValueFamily(strongroom.Source):
         if (path := self.file_of(database)) is not None:
             filing.look(self.context.host, path)
             self._tools.server_for(written, None)
-            return (filing.advice(path),)
+            return () if path == self._drilled else (filing.advice(path),)
         release, warnings = looking.for_restore(self._client, merge=self.config.restore_mode == "merge")
         self._tools.server_for(written, release)
         return tuple(warnings)
@@ -244,7 +245,10 @@ class KeyValueFamily(strongroom.Source):
 
     def scratch_name(self, database: str, label: str, folder: Path) -> str:
         """A drill makes a file, and loads it into a server of its own: the source's server is not touched."""
-        return f"{folder}/{label}.rdb" if self.context.host.local else f"/tmp/strongroom_{label}.rdb"  # noqa: S108 - exclusively created, under a random label
+        # On another host there is no folder of ours; the label is random, and the file made exclusively.
+        other = f"/tmp/strongroom_{label}.rdb"  # noqa: S108
+        self._drilled = f"{folder}/{label}.rdb" if self.context.host.local else other
+        return self._drilled
 
     def restored_name(self, recorded: str) -> str:
         """A server has one name, whatever the backup's was called."""

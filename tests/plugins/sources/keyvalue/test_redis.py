@@ -191,6 +191,8 @@ def test_keys_that_vanish_meanwhile_break_no_drill_and_no_restore(
             time.sleep(0.05)
         client.flushall()
     drilled = source.scratch_name("redis", "drill_1", tmp_path)
+    facts = BackupFacts("redis", "redis", "7.0.15", "redis-cli 7.0.15", "rdb", 1)
+    assert source.preflight(drilled, facts) == (), "nobody is told what to do with a drill's file"
     source.restore(drilled, chunks)
     assert counted.differences(source.fingerprint(drilled)) == []
     assert counted.differences(opened(redis).fingerprint(drilled)) == []
