@@ -23,6 +23,7 @@ import strongroom
 from engine.contract.config import build, split_secrets
 from engine.errors import ConfigError
 from plugins.sources.postgres import trial
+from plugins.sources.postgres.session import Psql
 from plugins.sources.postgresql_physical import PostgreSQLPhysical
 from strongroom import BackupFacts, TargetState
 from strongroom.testing import Surroundings
@@ -255,26 +256,46 @@ def test_a_cluster_is_copied_while_others_write(server: Server, open_cluster: Op
     source.drop(name)
 
 
+# What a backup's own configuration may ask for, and what holds in a drill.
+QUIET = {
+    "archive_mode": ("on", "off"),
+    "listen_addresses": ("'*'", ""),
+    "shared_preload_libraries": ("'not_there'", ""),
+    "max_logical_replication_workers": ("7", "0"),
+}
+
+
 def test_a_drill_starts_the_cluster_reads_all_of_it_and_leaves_nothing(
-    server: Server, open_cluster: Open, place: Path, around: Surroundings
+    server: Server,
+    open_cluster: Open,
+    place: Path,
+    around: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server.create_database("shop", SHOP)
-    # Nothing of what this would do may happen in a drill.
-    marker = place / "marker"
-    server.sql("postgres", f"ALTER SYSTEM SET archive_command = 'touch {marker}'")
-    server.sql("postgres", "ALTER SYSTEM SET shared_preload_libraries = 'not_there'")
+    for setting, (wanted, _) in QUIET.items():
+        server.sql("postgres", f"ALTER SYSTEM SET {setting} = {wanted}")
     try:
         source = open_cluster(server)
         chunks, counted = dumped(source, "cluster")
     finally:
-        server.sql("postgres", "ALTER SYSTEM RESET archive_command")
-        server.sql("postgres", "ALTER SYSTEM RESET shared_preload_libraries")
+        for setting in QUIET:
+            server.sql("postgres", f"ALTER SYSTEM RESET {setting}")
+    seen: dict[str, str] = {}
+    real = trial._count
+
+    def looking(psql: Psql, version: str) -> trial.Read:
+        seen.update({name: psql.ask("template1", f"SHOW {name};")[0][0] for name in QUIET})
+        return real(psql, version)
+
+    monkeypatch.setattr(trial, "_count", looking)
     name = source.scratch_name("cluster", "drill_1", place)
     assert source.target_state(name) is TargetState.MISSING
     source.restore(name, chunks)
     assert counted.differences(source.fingerprint(name)) == []
     said = next(text for text, _ in around.log if "recovered to a consistent state" in text)
     assert "3 tables, 2,100 rows" in said
+    assert seen == {name: held for name, (_, held) in QUIET.items()}
     assert running_in(place) == []
     source.drop(name)
     source.drop(name)
