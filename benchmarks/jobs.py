@@ -62,6 +62,7 @@ def job(
     destinations: Sequence[Endpoint],
     *,
     compression: str = "zstd",
+    encryption: str = "default",
     fingerprint: bool = True,
     retention: Mapping[str, Any] = KEEPING_ALL,
 ) -> Job:
@@ -74,6 +75,7 @@ def job(
             source_name=source.name,
             destinations=tuple(JobDestination(place.id, place.name, 0, retention) for place in destinations),
             compression=compression,
+            encryption=encryption,
             options=JobOptions(fingerprint=fingerprint),
         )
     )

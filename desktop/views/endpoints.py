@@ -48,7 +48,12 @@ class EndpointRow:
     endpoint: Endpoint
     type: str
     place: str
-    jobs: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+    @property
+    def user(self) -> str:
+        """What uses one of its kind: jobs, and hosts are used by sources."""
+        return "source" if self.endpoint.kind == "host" else "job"
 
 
 COLUMNS: tuple[Column[EndpointRow], ...] = (
@@ -57,11 +62,11 @@ COLUMNS: tuple[Column[EndpointRow], ...] = (
     Column("Where", lambda row: row.place, 160, 3, muted=True, tip=lambda row: row.place, drop=2),
     Column(
         "Used by",
-        lambda row: words.count(len(row.jobs), "job") if row.jobs else "–",
+        lambda row: words.count(len(row.users), row.user) if row.users else "–",
         90,
         0,
-        tip=lambda row: ", ".join(row.jobs),
-        sort=lambda row: len(row.jobs),
+        tip=lambda row: ", ".join(row.users),
+        sort=lambda row: len(row.users),
         muted=True,
         drop=1,
     ),
@@ -179,7 +184,7 @@ class EndpointsView(View):
             return
         self.name_label.show_value(chosen.endpoint.name)
         self.type_label.setText(chosen.type)
-        facts = [*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.jobs) or "–")]
+        facts = [*self._settings(chosen.endpoint), ("Used by", ", ".join(chosen.users) or "–")]
         if chosen.endpoint.host != LOCAL:
             facts.insert(0, ("Runs on", self.session.snapshot.host_name(chosen.endpoint.host)))
         self.facts.show_facts(facts)

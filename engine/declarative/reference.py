@@ -1,6 +1,6 @@
-"""The tables of docs/configuration.md, made from each adapter's Config so that they cannot be wrong.
+"""The tables of docs/configuration.md and docs/sources.md, made from the adapters themselves.
 
-    python -m engine.declarative.reference docs/configuration.md
+    python -m engine.declarative.reference docs/configuration.md docs/sources.md
 
 writes them anew between their marks; a test fails while they differ.
 """
@@ -18,6 +18,7 @@ from engine.contract.registry import KIND_NAMES, KindName, Registry
 _MARK = re.compile(
     r"(?P<begin><!-- fields: (?P<kind>\w+) (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
+_SOURCES = re.compile(r"(?P<begin><!-- sources -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 _KINDS = {
     "text": "text",
     "secret": "secret",
@@ -75,7 +76,35 @@ def written_anew(page: str, registry: Registry) -> str:
         return match["begin"] + fields_table(adapter.Config) + match["end"]
 
     replace: Callable[[re.Match[str]], str] = table
+    page = _SOURCES.sub(lambda match: match["begin"] + sources_table(registry) + match["end"], page)
     return _MARK.sub(replace, page)
+
+
+def sources_table(registry: Registry) -> str:
+    """A Markdown table of what each source can do, one row each."""
+    lines = [
+        "| source | adapter | a backup's file | several databases | TLS | replaces | takes backups of "
+        "| choices of a restore |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for found in registry.all("source"):
+        source = registry.source(found.adapter.name)
+        names = [spec.name for spec in describe(source.Config)]
+        several = {"databases", "paths"} & set(names)
+        over = "by renaming" if source.can_replace else "in place" if source.restores_over else "anew"
+        choices = ", ".join(f"`{name}`" for name in names if name.startswith("restore_"))
+        cells = [
+            source.title,
+            f"`{source.name}`",
+            f"`.{source.extension}`",
+            "yes" if several else "",
+            "yes" if "tls" in names or "ssl_mode" in names else "",
+            over,
+            ", ".join((source.engine, *source.accepts)),
+            choices,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def documented(page: str) -> set[tuple[str, str]]:
@@ -84,5 +113,6 @@ def documented(page: str) -> set[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    its_path = Path(sys.argv[1])
-    its_path.write_text(written_anew(its_path.read_text(encoding="utf-8"), Registry.load()), encoding="utf-8")
+    for its_path in map(Path, sys.argv[1:]):
+        its_page = its_path.read_text(encoding="utf-8")
+        its_path.write_text(written_anew(its_page, Registry.load()), encoding="utf-8")

@@ -35,8 +35,8 @@ class Command(strongroom.Source):
 
     class Config(strongroom.AdapterConfig):
         database: str = strongroom.field(
-            title="Name",
-            description="What the backups are called by. The commands find it in $STRONGROOM_DATABASE.",
+            title="Name of the backups",
+            description="The commands find it in $STRONGROOM_DATABASE.",
             placeholder="directory",
             min_length=1,
         )

@@ -98,6 +98,7 @@ class KeyValueFamily(strongroom.Source):
 
     icon = "database"
     extension = "rdb"
+    restores_over = True
     kinds: ClassVar[tuple[str, str]]
     """The preferred kind of programs, and the other one."""
 

@@ -19,6 +19,14 @@ def test_the_page_says_what_the_adapters_say() -> None:
     assert written_anew(page, Registry.load()) == page, remedy
 
 
+def test_the_sources_page_says_what_each_source_can_do() -> None:
+    page = (PAGE.parent / "sources.md").read_text(encoding="utf-8")
+    remedy = "run: python -m engine.declarative.reference docs/sources.md"
+    assert "<!-- sources -->" in page
+    assert written_anew(page, Registry.load()) == page, remedy
+    assert "| PostgreSQL | `postgresql` | `.dump` | yes | yes | by renaming | postgresql |" in page
+
+
 def test_every_built_in_adapter_has_its_table() -> None:
     built_in = {
         (its.kind, its.adapter.name)
