@@ -6,6 +6,7 @@ import pytest
 
 from plugins.sources.keyvalue.dumping import measured
 from plugins.sources.keyvalue.rdb import RdbReader
+from plugins.sources.keyvalue.scratch import walked
 from plugins.sources.keyvalue.tools import Release
 from plugins.sources.keyvalue.walking import unpacked
 from strongroom import DumpIncomplete
@@ -61,6 +62,10 @@ def test_every_cut_is_seen() -> None:
         with pytest.raises(DumpIncomplete):
             reader = read(data[:end], 7)
             reader.finish()
+        with pytest.raises(DumpIncomplete):
+            list(walked([data[:end]], RdbReader()))
+    with pytest.raises(DumpIncomplete, match="Something follows"):
+        list(walked([data, b"junk"], RdbReader()))
 
 
 def test_what_follows_the_end_is_kept_apart() -> None:
