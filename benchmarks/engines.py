@@ -108,7 +108,7 @@ class MariaDB(Engine):
         rows = round(size * 1e9 / 320)
         self.server.sql("CREATE DATABASE bench; CREATE DATABASE empty")
         self.server.sql(
-            "CREATE TABLE orders (id INT PRIMARY KEY, at DATETIME, total DECIMAL(9,2), words TEXT, data BLOB)",
+            "CREATE TABLE orders (id INT PRIMARY KEY, day DATE, total DECIMAL(9,2), words TEXT, data BLOB)",
             "bench",
         )
         self.server.sql(
@@ -116,7 +116,7 @@ class MariaDB(Engine):
             f" REPEAT(MD5(seq), 4), UNHEX(CONCAT(MD5(seq + 1), MD5(seq + 2))) FROM seq_1_to_{rows}",
             "bench",
         )
-        self.server.sql("CREATE INDEX by_time ON orders (at)", "bench")
+        self.server.sql("CREATE INDEX by_time ON orders (day)", "bench")
 
     def values(self) -> dict[str, object]:
         return dict(self.server.values(databases=["bench"]))

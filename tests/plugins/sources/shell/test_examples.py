@@ -42,7 +42,8 @@ def example(name: str, **changes: str) -> dict[str, object]:
     """The configuration that the page shows for a source, with these texts for its paths."""
     import tomllib
 
-    blocks = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Command\n")[2]
+    blocks = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     text = next(block for block in blocks if f'name = "{name}"' in block)
     for old, new in changes.items():
         assert old in text, f"the page's example {name} no longer has {old}"
