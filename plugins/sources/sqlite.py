@@ -20,9 +20,10 @@ import pydantic
 import strongroom
 from plugins.sources.lite import opening, placing
 from plugins.sources.lite.opening import SIDE_SUFFIXES
+from plugins.sources.lite.remote import Remote
 from plugins.sources.onefile.names import Names
 from plugins.sources.onefile.placing import publish, remove, sides, take_over_rights
-from strongroom import CHUNK, Dump, Fingerprint, LogLevel, LogType, SourceReport, TargetState
+from strongroom import CHUNK, Context, Dump, Fingerprint, LogLevel, LogType, SourceReport, TargetState
 
 _IS_PATTERN = re.compile(r"[*?\[]")
 PAGES = 2048
@@ -72,29 +73,53 @@ class Sqlite(strongroom.Source):
 
     config: Config
 
+    def __init__(self, config: Config, context: Context) -> None:
+        super().__init__(config, context)
+        self._remote: Remote | None = None
+
     @property
     def path(self) -> Path:
         """The source's own file, absolute."""
-        return Path(self.config.path).expanduser().absolute()
+        path = Path(self.config.path)
+        if self.context.host.local:
+            return path.expanduser().absolute()
+        if not path.is_absolute():
+            raise strongroom.ConfigError(
+                f"{path} is no whole path on {self.context.host.name}.",
+                field="path",
+                remedy="Begin it with /.",
+            )
+        return path
 
     @property
     def _names(self) -> Names:
         return Names(self.path, self.title)
+
+    @property
+    def _far(self) -> Remote | None:
+        """The way to files of another host; None for this machine, where the library is used."""
+        if self._remote is None and not self.context.host.local:
+            self._remote = Remote(self.context, self.config.lock_timeout)
+        return self._remote
 
     # ---------------------------------------------------------------------------------- looking
 
     def check(self) -> SourceReport:
         """Open each file, take a snapshot of it, read its schema and see whether the scratch has room."""
         databases = self.databases()
+        far = self._far
         several = len(databases) > 1
         notes: list[str] = []
         for database in databases:
-            found = self._look_at(self.file_of(database))
+            path = self.file_of(database)
+            found = far.look_at(str(path)) if far is not None else self._look_at(path)
             notes += [f"{database}: {'; '.join(found)}"] if several else found
         notes += [
             f"nothing matches {pattern}" for pattern in self.config.paths if not self._matching(pattern)
         ]
-        return SourceReport("sqlite", sqlite3.sqlite_version, tuple(databases), notes=tuple(notes))
+        version = far.tool().version if far is not None else sqlite3.sqlite_version
+        tools = (far.tool(),) if far is not None else ()
+        return SourceReport("sqlite", version, tuple(databases), tools, tuple(notes))
 
     def _look_at(self, path: Path) -> list[str]:
         with self._reading(path) as connection:
@@ -128,11 +153,15 @@ class Sqlite(strongroom.Source):
     def fingerprint(self, database: str) -> Fingerprint:
         """Count the rows of the live file, in one read transaction."""
         path = self.file_of(database)
+        if self._far is not None:
+            return self._far.fingerprint(str(path))
         with self._reading(path) as connection:
             return self._count(path, connection)
 
     def target_state(self, database: str) -> TargetState:
         path = self.file_of(database)
+        if self._far is not None:
+            return self._far.target_state(str(path))
         if not path.exists():
             return TargetState.MISSING
         if path.stat().st_size == 0 and not sides(path, SIDE_SUFFIXES):
@@ -149,6 +178,8 @@ class Sqlite(strongroom.Source):
     def dump(self, database: str, *, fingerprint: bool = True) -> Dump:
         """Begin a dump; the copy is made and checked when the first chunk is asked for."""
         path = self.file_of(database)
+        if self._far is not None:
+            return self._far.dump(str(path), fingerprint=fingerprint)
         opening.require_sqlite(path)
         resources = ExitStack()
         folder = resources.enter_context(self.context.scratch())
@@ -226,6 +257,9 @@ class Sqlite(strongroom.Source):
                 f"{path} is there, and not empty.",
                 remedy="Restore under another name (--as), or say that it may be replaced (--overwrite).",
             )
+        if self._far is not None:
+            self._far.restore(str(path), chunks, state, str(self.path))
+            return
         if not path.parent.is_dir():
             raise strongroom.SourceError(
                 f"There is no folder {path.parent}.", remedy="Make it, or choose another place."
@@ -239,14 +273,20 @@ class Sqlite(strongroom.Source):
             temporary.unlink(missing_ok=True)
 
     def drop(self, database: str) -> None:
-        remove(self.file_of(database), SIDE_SUFFIXES)
+        if self._far is not None:
+            self._far.drop(str(self.file_of(database)))
+        else:
+            remove(self.file_of(database), SIDE_SUFFIXES)
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming; the old file, its WAL written back, is kept as `<name>_before_<label>`."""
         path, new = self.file_of(database), self.file_of(beside)
+        kept = self._names.kept(beside, database)
+        if self._far is not None:
+            replaced = self._far.replace(str(new), str(path), str(kept))
+            return self._names.name_of_kept(database, kept) if replaced else None
         if not new.exists():
             raise strongroom.DatabaseMissing(f"There is no file {new}.", remedy="Restore again.")
-        kept = self._names.kept(beside, database)
         swapped = placing.swap(new, path, kept, self.config.lock_timeout, self.context.cancel)
         return self._names.name_of_kept(database, kept) if swapped else None
 
@@ -260,6 +300,8 @@ class Sqlite(strongroom.Source):
         return self._names.beside(database, label)
 
     def scratch_name(self, database: str, label: str, folder: Path) -> str:
+        if self._far is not None:  # `folder` is on this machine
+            return self.beside_name(database, label)
         return str(folder / f"{label}.{self.extension}")
 
     def restored_name(self, recorded: str) -> str:

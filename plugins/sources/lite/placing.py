@@ -46,14 +46,8 @@ def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Pa
     return temporary
 
 
-def prove_whole(path: Path, cancel: CancelToken) -> str:
-    """Check a copy that nobody else has open; return a note, "" when everything could be checked.
-
-    Raises `DumpIncomplete` for a file that is cut or damaged.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(100)
+def check_header(head: bytes, size: int) -> None:
+    """Compare a file's first 100 bytes with its size (bytes). Raises `DumpIncomplete`."""
     if len(head) < 100 or not head.startswith(MAGIC):
         raise DumpIncomplete(
             "What came is not an SQLite database.", remedy="Restore another backup of this job."
@@ -67,6 +61,15 @@ def prove_whole(path: Path, cancel: CancelToken) -> str:
             f"The copy has {size} bytes, and should have {page_size * pages}.",
             remedy="Run the job again; if this stays so, look after the disk.",
         )
+
+
+def prove_whole(path: Path, cancel: CancelToken) -> str:
+    """Check a copy that nobody else has open; return a note, "" when everything could be checked.
+
+    Raises `DumpIncomplete` for a file that is cut or damaged.
+    """
+    with path.open("rb") as file:
+        check_header(file.read(100), path.stat().st_size)
     connection = connect(path, "immutable=1")
     try:
         with cancel.calling(connection.interrupt):
