@@ -98,6 +98,9 @@ class Source(Adapter):
     """Whether `restore` takes a filled database too and removes what is in it itself. May hang on the
     configuration (set it in `__init__`); it goes before `can_replace`, and only a person's explicit
     overwrite leads there."""
+    restores_part: bool = False
+    """Whether, as it is configured now, `restore` takes only a part of a backup: then there is nothing to
+    compare, and a part never takes the place of a whole."""
     accepts: ClassVar[tuple[str, ...]] = ()
     """Other families whose backups may be restored here, with a warning."""
 

@@ -35,6 +35,8 @@ def compare(
     Only a fingerprint taken in the dump's own snapshot shows anything: an inconsistent one would call a
     good backup broken as easily as the other way round. Raises the source's errors.
     """
+    if source.restores_part:
+        return Comparison(Equality.UNKNOWN, "Nothing to compare with: a part was restored, as was asked for.")
     try:
         recorded = open_fingerprint(
             sidecar.fingerprint, identities() or () if sidecar.encryption is not None else ()

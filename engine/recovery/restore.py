@@ -95,7 +95,7 @@ class _Restore:
                 backup = self._backup(source)
                 database = request.as_name or source.restored_name(backup.sidecar.database)
                 found = source.target_state(database)
-                self._may_fill(endpoint, database, found)
+                self._may_fill(source, endpoint, database, found)
                 for warning in fit(source, endpoint.name, backup.sidecar, database):
                     recorder.log(warning, LogLevel.WARNING)
                 if found is TargetState.FILLED:
@@ -157,7 +157,12 @@ class _Restore:
             )
             self._recorder.log(words, LogLevel.WARNING, LogType.SECURITY, checksum)
 
-    def _may_fill(self, endpoint: Endpoint, database: str, found: TargetState) -> None:
+    def _may_fill(self, source: Source, endpoint: Endpoint, database: str, found: TargetState) -> None:
+        if found is TargetState.FILLED and source.restores_part and not source.restores_over:
+            raise TargetNotEmpty(
+                f"{database} at {endpoint.name} is there, and a part of a backup does not take its place.",
+                remedy="Restore it under another name (--as NAME), and take from there what you need.",
+            )
         if found is TargetState.FILLED and not self._request.overwrite:
             raise TargetNotEmpty(
                 f"{database} at {endpoint.name} is there and not empty.",

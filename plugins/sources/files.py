@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pydantic
 
 import strongroom
-from plugins.sources.tree import archiving, choosing, placing
+from plugins.sources.tree import archiving, choosing, picking, placing
 from plugins.sources.tree.archiving import Tools
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
 
@@ -58,6 +58,28 @@ class Files(strongroom.Source):
             advanced=True,
         )
 
+        restore_paths: list[str] = strongroom.field(
+            title="Only these paths",
+            description="Of a restore: paths from the folder on, each with all below it. Into a folder that"
+            " is there, they take the place of what it has of them.",
+            placeholder="docs/offer.pdf",
+            default_factory=list,
+            advanced=True,
+        )
+
+        @pydantic.field_validator("restore_paths", mode="before")
+        @classmethod
+        def _are_paths(cls, values: object) -> object:
+            if isinstance(values, str):
+                values = [values]
+            if not isinstance(values, list):
+                return values
+            for value in values:
+                parts = str(value).split("/")
+                if str(value).startswith("/") or "\0" in str(value) or {"", ".", ".."} & set(parts):
+                    raise ValueError(f"{value!r} is no path from the folder on")
+            return values
+
         @pydantic.field_validator("path")
         @classmethod
         def _is_absolute(cls, value: str) -> str:
@@ -86,6 +108,7 @@ class Files(strongroom.Source):
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)
         self._found: Tools | None = None
+        self.restores_part = self.restores_over = bool(config.restore_paths)
 
     # ---------------------------------------------------------------------------------- looking
 
@@ -131,13 +154,17 @@ class Files(strongroom.Source):
         """Unpack into a folder that is made for it, or is empty; on any error it is gone or empty again."""
         folder = self.folder_of(database)
         state = self.target_state(database)
+        paths = self.config.restore_paths
+        if state is TargetState.FILLED and paths:
+            picking.restore(self.context, self._tools(), folder, paths, chunks)
+            return
         if state is TargetState.FILLED:
             raise strongroom.TargetNotEmpty(
                 f"{folder} is there, and not empty.",
                 remedy="Restore under another name (--as), or say that it may be replaced (--overwrite).",
             )
         with placing.filling(self.context.host, folder, made=state is TargetState.MISSING):
-            archiving.unpack(self.context, self._tools(), folder, chunks)
+            archiving.unpack(self.context, self._tools(), folder, chunks, paths)
 
     def drop(self, database: str) -> None:
         placing.remove(self.context.host, self.folder_of(database))

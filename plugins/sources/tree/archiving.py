@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -167,10 +167,17 @@ def _judge(context: Context, status: int, said: str, folder: str) -> None:
         )
 
 
-def unpack(context: Context, tools: Tools, folder: str, chunks: Iterable[bytes]) -> None:
-    """Unpack an archive into a folder that is there and empty. Raises `SourceError`s."""
+def unpack(
+    context: Context, tools: Tools, folder: str, chunks: Iterable[bytes], paths: Sequence[str] = ()
+) -> None:
+    """Unpack an archive into a folder that is there and empty; only these `paths`, and what is below them.
+
+    Raises `SourceError`s; a path that is not in the archive is one.
+    """
     scanner = TarScanner()
     argv = [tools.tar, *_EXTRACT, f"--directory={folder}"]
+    if paths:
+        argv += ["--no-wildcards", "--no-unquote", "--", *(f"./{path}" for path in paths)]
     with context.host.run(argv, env={"LC_ALL": "C"}, stdin=True) as process:
         if feed(process, _scanned(chunks, scanner), context.cancel):
             scanner.finish()
@@ -178,7 +185,14 @@ def unpack(context: Context, tools: Tools, folder: str, chunks: Iterable[bytes])
         status = process.wait()
         context.cancel.raise_if_cancelled()
         if status != 0:
-            raise _failed("tar", status, process.stderr(), folder)
+            said = process.stderr()
+            if paths and "Not found in archive" in said:
+                gone = [path for path in paths if f"./{path}: Not found" in said] or list(paths)
+                raise SourceError(
+                    f"Not in this backup: {', '.join(gone)}.",
+                    remedy="Give paths from the folder on, as docs/offer.pdf.",
+                )
+            raise _failed("tar", status, said, folder)
 
 
 def _scanned(chunks: Iterable[bytes], scanner: TarScanner) -> Iterator[bytes]:

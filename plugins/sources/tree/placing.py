@@ -81,23 +81,24 @@ def swap(host: Host, new: str, folder: str) -> str | None:
     if not host.exists(new):
         raise DatabaseMissing(f"There is no folder {new}.", remedy="Restore again.")
     if not host.exists(folder):
-        _rename(host, new, folder)
+        rename(host, new, folder)
         return None
     label = posixpath.basename(new).removeprefix(posixpath.basename(folder)).lstrip("_") or "restore"
     kept = fit(folder, f"_before_{label}")
     if host.exists(kept):
         raise SourceError(f"There is {kept} already.", remedy="Rename or remove it, and restore again.")
-    _rename(host, folder, kept)
+    rename(host, folder, kept)
     try:
-        _rename(host, new, folder)
+        rename(host, new, folder)
     except BaseException:
         with suppress(SourceError, Cancelled):
-            _rename(host, kept, folder)
+            rename(host, kept, folder)
         raise
     return kept
 
 
-def _rename(host: Host, old: str, new: str) -> None:
+def rename(host: Host, old: str, new: str) -> None:
+    """Rename, without ever moving into a folder that has the new name. Raises `SourceError`."""
     if (done := _run(host, ["mv", "--no-target-directory", "--", old, new])).exit_status != 0:
         raise _failed(old, done)
 
