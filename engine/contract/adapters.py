@@ -98,6 +98,8 @@ class Source(Adapter):
     """Whether `restore` takes a filled database too and removes what is in it itself. May hang on the
     configuration (set it in `__init__`); it goes before `can_replace`, and only a person's explicit
     overwrite leads there."""
+    undoes: bool = False
+    """Whether a restore over a filled database that fails leaves it as it was."""
     restores_part: bool = False
     """Whether, as it is configured now, `restore` takes only a part of a backup: then there is nothing to
     compare, and a part never takes the place of a whole."""

@@ -42,6 +42,9 @@ class PosixHost(Host):
 
     _aside = False
 
+    def __init__(self) -> None:
+        self._tools: dict[str, str] = {}
+
     @abstractmethod
     def open_shell(self, *, aside: bool) -> Process:
         """Start `script.BOOT_LINE` (or `sh -c BOOT`) there, with a pipe to its standard input.
@@ -84,9 +87,14 @@ class PosixHost(Host):
         return captured(self.run(argv, env=env, stdin=bool(stdin)), argv, stdin, timeout)
 
     def which(self, tool: str) -> str | None:
-        found = self._sh('command -v "$1"', tool)
-        path = found.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
-        return path if found.exit_status == 0 and path.startswith("/") else None
+        # Asked once for each: adapters ask again and again, and each question is a way there and back.
+        if tool not in self._tools:
+            found = self._sh('command -v "$1"', tool)
+            path = found.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+            if found.exit_status != 0 or not path.startswith("/"):
+                return None
+            self._tools[tool] = path
+        return self._tools[tool]
 
     def exists(self, path: str) -> bool:
         return self._sh('[ -e "$1" ]', path).exit_status == 0

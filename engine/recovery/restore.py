@@ -192,6 +192,8 @@ class _Restore:
                 # Somebody filled it since we looked: it is theirs, and nothing of ours is in it.
                 self._state = lambda: "The target was not touched."
                 raise
+        if over:
+            self._state = lambda: f"{database} holds the backup now, and not what it held before."
         comparison = self._compare(source, database, fetched)
         return Restored(endpoint.name, database, comparison)
 
@@ -293,10 +295,10 @@ class _Restore:
 
     def _state_of(self, endpoint: Endpoint, database: str, before: TargetState, over: bool) -> str:
         """Look at a target that was filled directly, and say how it is."""
-        if over:
-            return f"{database} may hold some of the backup and some of what it held: look before you use it."
         try:
             with self._open(endpoint, CancelToken()) as source:
+                if over:
+                    return _left(database, source.target_state(database), undone=source.undoes)
                 if before is not TargetState.EMPTY:
                     source.drop(database)  # the engine made it anew in this restore
                 now = source.target_state(database)
@@ -307,3 +309,12 @@ class _Restore:
         if now is before:
             return f"{database} is {now}, as before."
         return f"{database}, empty before, holds what was restored so far: empty it before you use it."
+
+
+def _left(database: str, now: TargetState, *, undone: bool) -> str:
+    """How a failed restore over a filled database has left it."""
+    if now is not TargetState.FILLED:
+        return f"{database} is {now} now: what it held is gone."
+    if undone:
+        return f"{database} is as it was."
+    return f"{database} may hold some of the backup and some of what it held: look before you use it."

@@ -16,6 +16,7 @@ class ContainerHost(PosixHost):
     """
 
     def __init__(self, before: strongroom.Host, name: str, exec_argv: Sequence[str]) -> None:
+        super().__init__()
         self._before = before
         self._exec = list(exec_argv)
         self.name = name

@@ -49,6 +49,7 @@ class SshHost(PosixHost):
     """One connection, over which everything goes; `held` is what is let go of with it."""
 
     def __init__(self, connection: Connection, held: ExitStack) -> None:
+        super().__init__()
         self._connection = connection
         self._held = held
         self.name = connection.access.server

@@ -108,7 +108,7 @@ class Files(strongroom.Source):
     def __init__(self, config: Config, context: Context) -> None:
         super().__init__(config, context)
         self._found: Tools | None = None
-        self.restores_part = self.restores_over = bool(config.restore_paths)
+        self.restores_part = self.restores_over = self.undoes = bool(config.restore_paths)
 
     # ---------------------------------------------------------------------------------- looking
 

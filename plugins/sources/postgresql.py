@@ -38,7 +38,7 @@ class PostgreSQL(strongroom.Source):
 
     def __init__(self, config: DatabasesConfig, context: Context) -> None:
         super().__init__(config, context)
-        self.restores_over = config.restore_clean
+        self.restores_over = self.undoes = config.restore_clean  # in one transaction
         self._server = Server(context, config, [config.maintenance_database, *config.databases])
         self._over: dict[str, Contents] = {}
         self._made: dict[str, Fingerprint] = {}  # of roles and tablespaces, as they were restored

@@ -499,3 +499,46 @@ def test_the_stream_is_read_to_its_end_even_if_the_tool_stops_before(
     monkeypatch.setattr(Sqlite, "restore", content_early)
     restore(backup, as_name="copy")
     assert ended
+
+
+class Over(Sqlite):
+    """A source that takes a filled database itself, all or nothing, as its flag says."""
+
+    restores_over = True
+    undoes = True
+
+    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
+        path = Path(self.config.path).with_name(f"{database}.sqlite")
+        whole = b"".join(chunks)
+        if self.undoes:
+            raise ToolFailed("the transaction was rolled back.", exit_status=1)
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("undoes", "different", "state"),
+    [
+        (True, False, "shop is as it was."),
+        (False, True, "shop holds the backup now, and not what it held before."),
+    ],
+)
+def test_a_restore_within_a_filled_database_says_how_it_left_it(
+    restore: Restoring,
+    backup: Backup,
+    shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undoes: bool,
+    different: bool,
+    state: str,
+) -> None:
+    monkeypatch.setattr(Sqlite, "restores_over", True)
+    monkeypatch.setattr(Sqlite, "undoes", undoes)
+    monkeypatch.setattr(Sqlite, "restore", Over.restore)
+    if different:
+        other = Fingerprint({"customers": 1}, consistent=True)
+        monkeypatch.setattr(Sqlite, "fingerprint", lambda self, database: other)
+    before = spoil(shop)
+    with pytest.raises(StrongroomError) as caught:
+        restore(backup, overwrite=True)
+    assert str(caught.value).endswith(state)
+    assert (rows_of(shop) == before) is undoes

@@ -166,6 +166,9 @@ def test_by_the_engine_a_part_is_a_part(workspace: Workspace, bench: Bench, tmp_
     refused = workspace.wait(workspace.restore(RestoreRequest(backup.id, job.source_id, choices=choices)), 60)
     assert "not empty" in str(refused.error)
     assert (folder / "docs/offer.pdf").read_text() == "spoilt"
+    lacking = RestoreRequest(backup.id, job.source_id, overwrite=True, choices={"restore_paths": "gone"})
+    failed = workspace.wait(workspace.restore(lacking), 60)
+    assert str(failed.error) == "Not in this backup: gone. data is as it was."
     done = workspace.wait(
         workspace.restore(RestoreRequest(backup.id, job.source_id, overwrite=True, choices=choices)), 60
     )
