@@ -38,6 +38,36 @@ class SshSurroundings(Surroundings):
         return self.context_on(self.host)
 
 
+ESSENTIAL = frozenset(
+    {
+        "test_a_check_tells_engine_version_and_databases",
+        "test_a_restore_gives_row_for_row_what_was_dumped",
+        "test_odd_names_work_everywhere",
+        "test_large_rows_come_back",
+        "test_the_states_of_a_target",
+        "test_a_filled_target_is_refused_and_stays_as_it_was",
+        "test_a_cut_dump_is_refused_and_leaves_nothing",
+        "test_an_error_of_the_stream_is_raised_as_it_is",
+        "test_a_cancel_ends_a_dump_at_once",
+        "test_a_cancel_ends_a_restore_that_waits_for_bytes",
+        "test_a_replaced_database_is_kept",
+        "test_dropping_twice_is_fine",
+        "test_a_wrong_password_is_said_and_not_shown",
+        "test_a_missing_tool_is_named_with_a_remedy",
+        "test_a_tool_that_fails_fails_the_dump",
+    }
+)
+"""What a host can spoil. A login each makes all of a suite take minutes; all of them passed over SSH."""
+
+
+def essential(suite: type) -> type:
+    """Leave the others out of a suite; each of `ESSENTIAL` must be there somewhere."""
+    for name in dir(suite):
+        if name.startswith("test_") and name not in ESSENTIAL:
+            setattr(suite, name, None)  # what is not callable is not collected
+    return suite
+
+
 class OverSsh:
     @pytest.fixture
     def around(self, tmp_path: Path, sshd: SshServer) -> Iterator[Surroundings]:  # noqa: F811
@@ -50,13 +80,20 @@ class OverSsh:
             found.host.close()
 
 
+@essential
 class TestFilesOverSsh(OverSsh, _Files):
     pass
 
 
+@essential
 class TestMariaDBOverSsh(OverSsh, _MariaDB):
     pass
 
 
+@essential
 class TestPostgreSQLOverSsh(OverSsh, _PostgreSQL):
     pass
+
+
+def test_each_essential_test_is_one_of_a_suite() -> None:
+    assert {name for name in dir(TestPostgreSQLOverSsh) if name in ESSENTIAL} == ESSENTIAL
