@@ -137,7 +137,7 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     pairs = {}
     for text in given:
         key, equals, value = text.partition("=")
-        if not equals or not key.strip() or not value:
+        if not equals or not key.strip() or (not value and option == "--rename"):
             raise UsageError(f"{option} {text!r} is not of the form NAME=VALUE.")
         pairs[key.strip()] = value
     return pairs

@@ -55,5 +55,6 @@ def captured(process: Process, argv: Sequence[str], stdin: bytes, timeout: float
 def _feed(process: Process, data: bytes) -> None:
     """Give a tool its input from a thread, while its output is read."""
     with suppress(Exception):  # the tool's own exit status and output say what went wrong
-        process.write(data)
+        if data:
+            process.write(data)
         process.close_stdin()

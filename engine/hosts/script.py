@@ -20,6 +20,11 @@ BOOT_LINE = f"exec /bin/sh -c '{BOOT}'"
 """As a line for a login shell: within single quotes no shell sees a variable. By `exec` the shell takes the
 login shell's place, and leads the group of all that it starts."""
 MISSING = "-"
+# A tool that says nothing for long (it waits for a lock) would not notice that nobody is there any more.
+# Without input of its own the shell's is free: its end means that the connection has gone, or whoever asked.
+_WATCH = """exec 3<&0
+( cat <&3; trap '' TERM; kill -s TERM -- -$$; sleep 2; kill -s KILL -- -$$ ) >/dev/null 2>&1 &
+exec 3<&-"""
 _HEAD = 1 << 20
 """Bytes before the shell's own first word: what a chatty profile may print."""
 
@@ -34,12 +39,14 @@ def launch(word: str, argv: Sequence[str], env: Mapping[str, str], *, stdin: boo
 
     It prints `word` and its process ID, or `word -` where there is no such tool. The shell stays the
     tool's parent, so that every end has an exit status; whatever the tool leaves of its group goes with it.
+    Without `stdin` the shell's own input must stay open for as long as the tool may run.
     Raises `SourceError` for what no shell can be told.
     """
     tool = shlex.quote(argv[0])
     lines = [
         f'command -v {tool} >/dev/null 2>&1 && id=$$ || id={MISSING}; printf "\\n%s %s\\n" {word} "$id"',
         f'[ "$id" != {MISSING} ] || exit 127',
+        *([] if stdin else [_WATCH]),
         *(f"export {name}={shlex.quote(value)}" for name, value in env.items()),
         f"{shlex.join(argv)}{'' if stdin else ' </dev/null'}",
         "status=$?; trap '' TERM; kill -s TERM -- -$$ 2>/dev/null; exit $status",

@@ -40,8 +40,6 @@ class ShellProcess(Process):
         try:
             with suppress(BrokenPipeError):  # what it says instead is read below
                 self._pipe.write(said)
-                if not self._with_input:
-                    self._pipe.close_stdin()
             head = b""
             while (found := script.first_word(head, word)) is None:
                 got = self._pipe.read()
@@ -77,10 +75,13 @@ class ShellProcess(Process):
         return self._pipe.read(size)
 
     def write(self, data: bytes) -> None:
+        if not self._with_input:
+            raise BrokenPipeError("the tool has no standard input")
         self._pipe.write(data)
 
     def close_stdin(self) -> None:
-        self._pipe.close_stdin()
+        if self._with_input:  # else it is what says at the other end that we are still here
+            self._pipe.close_stdin()
 
     def wait(self, timeout: float | None = None) -> int:
         status = self._pipe.wait(timeout)

@@ -78,10 +78,14 @@ def _run(
             # Both outputs in the order in which they came, as a terminal would show them.
             told = host.capture(["sh", "-c", f"exec 2>&1\n{line}"], env=facts, timeout=float(limit))
         except ToolFailed as error:
+            late = "did not answer" in error.message
             raise ToolFailed(
-                f"The command {when} the run did not end within {limit} s, or said more than 16 MiB, and was "
-                "ended.",
-                remedy="Look at what it waits for, or give it a longer hook_time_limit.",
+                f"The command {when} the run "
+                + (f"did not end within {limit} s." if late else "printed more than 16 MiB.")
+                + " It was ended.",
+                remedy="Look at what it waits for, or give it a longer hook_time_limit."
+                if late
+                else "Let it write that into a file.",
                 exit_status=error.exit_status,
             ) from error
     output = told.stdout[-_KEPT:].decode("utf-8", "replace").strip()

@@ -80,7 +80,8 @@ class _Restore:
         except Cancelled as cancelled:
             raise Cancelled(f"{cancelled}. {self._state()}") from cancelled
         except StrongroomError as error:
-            error.message = f"{error.message} {self._state()}"
+            stop = "" if error.message.endswith((".", "!", "?")) else "."
+            error.message = f"{error.message}{stop} {self._state()}"
             raise
         except Exception as error:
             raise StrongroomError(f"{type(error).__name__}: {error}. {self._state()}", remedy=BUG) from error

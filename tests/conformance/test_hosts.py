@@ -14,10 +14,10 @@ from plugins.hosts.docker import Docker
 from plugins.hosts.kubectl import Kubernetes
 from plugins.hosts.podman import Podman
 from plugins.hosts.ssh import SshServer as SshHostAdapter
-from strongroom import CancelToken, Host, HostAdapter
+from strongroom import CancelToken, ConnectionFailed, Host, HostAdapter
 from strongroom.testing import HostConformance, Surroundings
 from tests.parts.containers import Clients
-from tests.parts.sshd import SshServer, sshd, sshd_with_password  # noqa: F401 - fixtures
+from tests.parts.sshd import SshServer, running, sshd, sshd_with_password  # noqa: F401 - fixtures
 
 
 def opened(
@@ -50,6 +50,28 @@ class TestSsh(HostConformance):
         host = opened(SshHostAdapter, cancel, tmp_path, LocalHost(cancel), **ssh_values(sshd))
         yield host
         host.close()
+
+    @pytest.mark.parametrize("stubborn", ["", "trap '' TERM; "])
+    def test_a_cut_connection_ends_a_tool_that_says_nothing(
+        self,
+        cancel: CancelToken,
+        sshd: SshServer,  # noqa: F811
+        tmp_path: Path,
+        witness: Host,
+        stubborn: str,
+    ) -> None:
+        with running() as server:
+            host = opened(SshHostAdapter, cancel, tmp_path, LocalHost(cancel), **ssh_values(server))
+            line = f"{stubborn}echo $$; while :; do sleep 0.2; done"
+            with host.run(["sh", "-c", line]) as process:
+                pid = process.read().decode().strip()
+                server.drop_connections()
+                with pytest.raises(ConnectionFailed):
+                    while process.read():
+                        pass
+                    process.wait()
+                self.assert_gone(witness, pid)
+            host.close()
 
 
 class TestSshByPasswordThroughAJumpHost(HostConformance):
@@ -92,8 +114,6 @@ class TestKubectl(HostConformance):
 class TestDockerOnAServer(HostConformance):
     @pytest.fixture
     def host(self, cancel: CancelToken, tmp_path: Path) -> Iterator[Host]:
-        from tests.parts.sshd import running
-
         clients = Clients(tmp_path / "clients")
         path = f"SetEnv PATH={clients.folder}:/usr/local/bin:/usr/bin:/bin"
         with running(options=[path]) as server:
