@@ -75,6 +75,10 @@ class RowCounter:
         else:
             _, _, values = rest.partition(b"VALUES ")
             self.tables[name] += _TEXT.sub(b"", values).count(b"),(") + 1
+            if not rest.rstrip().endswith(b";"):
+                # MariaDB's tool, where it names the columns (one is invisible): the first row stands on
+                # the statement's line, the others on lines of their own.
+                self._filling = name
 
 
 def _name(line: bytes) -> tuple[str, bytes]:

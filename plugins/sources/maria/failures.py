@@ -15,6 +15,9 @@ REFUSED = "The message names what the server refused; correct it there, and rest
 # dump tool; 2xxx are the client library's own.
 _NUMBER = re.compile(r"\berror:? (\d{4})\b", re.IGNORECASE)
 
+_OURS = "unknown variable 'loose-"
+"""What the other kind's tools say of options that are for one kind: we asked them to pass over these."""
+
 _Make = Callable[[Connection, str, str], SourceError]  # the connection, the database, the tool's last words
 
 
@@ -118,7 +121,7 @@ _BY_NUMBER: dict[int, _Make] = {
 
 def last_words(text: str) -> str:
     """The lines that say what went wrong, short enough for a message."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and _OURS not in line]
     wrong = [line for line in lines if _NUMBER.search(line)]
     said = " ".join((wrong or lines)[-3:])
     return said if len(said) <= 400 else said[:400] + " ..."

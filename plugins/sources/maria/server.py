@@ -127,6 +127,7 @@ class MariaFamily(strongroom.Source):
             )
         for database in databases:
             self._dump_definitions(database)
+            notes += [f"{database}: {words}" for words in catalogue.losses(self._client, database)]
             found = catalogue.tables(self._client, database)
             if loose := catalogue.outside_snapshots(found):
                 some = ", ".join(loose[:3]) + (f" and {len(loose) - 3} more" if len(loose) > 3 else "")

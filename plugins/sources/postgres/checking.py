@@ -74,7 +74,8 @@ def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
         more = f", and {len(found) - 5} more" if len(found) > 5 else ""
         raise SourceError(
             f"The user {config.user!r} may not read all of {database!r}: {'; '.join(found[:5])}{more}.",
-            remedy=f"GRANT pg_read_all_data TO {config.user}; row security needs a user with BYPASSRLS.",
+            remedy=f"GRANT pg_read_all_data TO {config.user}; row security needs a user with BYPASSRLS, "
+            "large objects GRANT SELECT ON LARGE OBJECT or a superuser.",
         )
 
 

@@ -413,3 +413,32 @@ def test_a_mounted_tool_folder_is_the_only_place(source: Callable[..., Any], tmp
     with pytest.raises(strongroom.ToolMissing) as caught:
         source(tools=str(tmp_path)).check()
     assert str(tmp_path) in caught.value.message and os.sep in caught.value.message
+
+
+def test_rows_of_a_table_with_an_invisible_column_are_counted(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
+    mariadb.sql("CREATE DATABASE hidden; CREATE TABLE hidden.g (a INT, d INT INVISIBLE DEFAULT 5, t TEXT)")
+    mariadb.sql("INSERT INTO hidden.g (a, t) VALUES (1, '),('), (2, ';'), (3, 'x\\ny')")
+    try:
+        source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["hidden"])), around.context)
+        with source.dump("hidden") as dump:
+            for _ in dump:
+                pass
+            counted = dump.fingerprint()
+        assert counted is not None
+        assert dict(counted.tables) == {"g": 3}
+        assert counted.differences(source.fingerprint("hidden")) == []
+    finally:
+        mariadb.sql("DROP DATABASE hidden")
+
+
+def test_what_the_tools_do_not_keep_is_said_by_the_check(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
+    mariadb.sql("CREATE DATABASE lossy; CREATE TABLE lossy.f (f FLOAT, d DOUBLE)")
+    mariadb.sql("CREATE TABLE lossy.h (x INT) WITH SYSTEM VERSIONING; CREATE TABLE lossy.fine (x DOUBLE)")
+    try:
+        source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["lossy"])), around.context)
+        notes = source.check().notes
+        assert any("FLOAT" in note and "(f)" in note for note in notes)
+        assert any("history" in note and "(h)" in note for note in notes)
+        assert not any("fine" in note for note in notes)
+    finally:
+        mariadb.sql("DROP DATABASE lossy")
