@@ -53,11 +53,15 @@ class SshProcess(Process):
             self._look()
             if self._stopped.is_set():
                 return b""
-            with suppress(TimeoutError):
+            try:
                 data: bytes = self._channel.recv(size)
-                if not data and not self._ended_well():
-                    raise self._lost()
-                return data
+            except TimeoutError:
+                continue
+            except (OSError, EOFError):  # what was taken is told to the server, which is gone
+                data = b""
+            if not data and not self._ended_well():
+                raise self._lost()
+            return data
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -69,7 +73,7 @@ class SshProcess(Process):
                 sent = self._channel.send(rest[: 1 << 20])
             except TimeoutError:
                 continue
-            except OSError as error:
+            except (OSError, EOFError) as error:
                 self._look()
                 raise BrokenPipeError("the tool has gone") from error
             if sent == 0:
@@ -103,7 +107,8 @@ class SshProcess(Process):
 
     def stop(self) -> None:
         self._stopped.set()
-        self._channel.close()
+        with suppress(OSError, EOFError):  # a connection that is gone takes no goodbye
+            self._channel.close()
 
     def kill(self) -> None:
         self.stop()

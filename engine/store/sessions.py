@@ -6,9 +6,10 @@ updates by two processes); here every write begins with BEGIN IMMEDIATE and none
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,15 @@ def kindly(path: Path) -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         said = str(error.orig)
+        if "disk I/O" in said and _is_full(path):
+            said += ", for its disk is full"  # SQLite says so only where the database itself must grow
         raise StoreError(f"Strongroom's own database {path} failed: {said}.", remedy=_remedy(said)) from error
+
+
+def _is_full(path: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 1 << 20
+    return False
 
 
 def _remedy(said: str) -> str:

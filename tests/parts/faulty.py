@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -76,6 +77,9 @@ class FaultySource(Sqlite):
 
     def databases(self) -> list[str]:
         return sorted(self.config.names) or super().databases()
+
+    def file_of(self, database: str) -> Path:
+        return self.path if database in self.config.names else super().file_of(database)
 
     def dump(self, database: str, *, fingerprint: bool = True) -> strongroom.Dump:
         own = super().databases()[0]

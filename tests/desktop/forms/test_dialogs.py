@@ -29,11 +29,12 @@ def test_tab_goes_from_the_type_through_its_fields_to_the_test(driver: Driver) -
     driver.until(path.isVisible)
     dialog.adapter.setFocus()
     seen: list[QWidget | None] = []
-    for _ in range(4):
+    for _ in range(5):
         driver.qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         seen.append(QApplication.focusWidget())
     assert seen[0] is path
-    assert seen.index(dialog.tester.button) == 3  # the path, its button, the fold, the test
+    # The path, its button, further files, the fold, the test.
+    assert seen.index(dialog.tester.button) == 4
 
 
 def test_an_error_about_the_name_goes_when_the_name_is_mended(driver: Driver) -> None:

@@ -19,6 +19,7 @@ Open = Callable[..., PostgreSQL]
 
 
 def _cleaned(server: Server) -> Iterator[Server]:
+    server.clean()  # what whoever had the session's server before has left would be backed up, too
     databases = set(server.databases())
     roles = set(server.list("postgres", "SELECT rolname FROM pg_roles"))
     yield server
