@@ -31,7 +31,7 @@ from engine.queue import Executor, QueueManager
 from engine.queue.ownership import Ownership
 from engine.records import Execution, Trigger
 from engine.recovery.requests import RestoreRequest, labels_of
-from engine.recovery.unfinished import drop_after_crash
+from engine.recovery.unfinished import drop_after_crash, left_behind
 from engine.retaining import Retained, retain_at
 from engine.rules.retention import parse_retention
 from engine.scheduler import VERIFY_NAME, Scheduler
@@ -203,8 +203,9 @@ class Workspace:
         for folder in (self.home.scratch, self.home.spool):
             scratch.sweep(folder, self._was_ours)
         leftovers.sweep(self.store, self.endpoints, self.is_dead)
-        for execution in settled:
-            drop_after_crash(self._services(), execution)
+        services = self._services()
+        for execution in {its.id: its for its in (*left_behind(services), *settled)}.values():
+            drop_after_crash(services, execution)
         return settled
 
     def _was_ours(self, execution_id: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.cancellation import CancelToken
-from engine.errors import NotFound, StrongroomError
-from engine.events import LogLevel, Stage
+from engine.errors import Interrupted, NotFound, StrongroomError
+from engine.events import LogLevel, Stage, Status
 from engine.recorder import Recorder
 from engine.records import Endpoint, Execution
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.services import Services
 
 _LABEL = "building"
+_LOOKED_AT = 20
+"""How many failed executions of a kind are looked at: the last ones."""
 
 
 def remember(services: Services, execution_id: str, endpoint: Endpoint, database: str) -> None:
@@ -26,6 +28,21 @@ def remember(services: Services, execution_id: str, endpoint: Endpoint, database
         services.store.executions.set_labels(
             execution_id, {_LABEL: {"source": endpoint.id, "database": database}}
         )
+
+
+def left_behind(services: Services) -> list[Execution]:
+    """The executions that died while they built something, which nobody has dropped yet.
+
+    Whatever command came first after the crash has settled them; only one that works may drop databases.
+    """
+    found = []
+    for kind in ("restore", "drill"):
+        for execution in services.store.executions.list(_LOOKED_AT, kind=kind, statuses=(Status.FAILED,)):
+            if execution.error_kind == Interrupted.__name__ and isinstance(
+                execution.labels.get(_LABEL), dict
+            ):
+                found.append(execution)
+    return found
 
 
 def drop_after_crash(services: Services, execution: Execution) -> None:
@@ -40,7 +57,9 @@ def drop_after_crash(services: Services, execution: Execution) -> None:
         with services.endpoints.open_source(endpoint, cancel=CancelToken(), owner=execution.id) as source:
             source.drop(name)
     except NotFound:
-        return  # the source is not configured any more: nobody can say where it was
+        # The source is not configured any more: nobody can say where it was.
+        services.store.executions.set_labels(execution.id, {_LABEL: None})
+        return
     except StrongroomError as error:
         recorder.log(
             f"The half-built database {name} may still be there: {error.message}",
@@ -49,4 +68,5 @@ def drop_after_crash(services: Services, execution: Execution) -> None:
             stage=Stage.RESTORE,
         )
         return
+    services.store.executions.set_labels(execution.id, {_LABEL: None})
     recorder.log(f"The half-built database {name} was removed.", stage=Stage.RESTORE)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from engine.events import Status
 from tests.conftest import Bench, rows_of
 
@@ -39,7 +41,8 @@ workspace.wait(workspace.restore(RestoreRequest(sys.argv[2], sys.argv[3], overwr
 """
 
 
-def test_what_a_killed_restore_built_is_dropped_at_the_next_start(bench: Bench) -> None:
+@pytest.mark.parametrize("told_before", [False, True])
+def test_what_a_killed_restore_built_is_dropped_at_the_next_start(bench: Bench, told_before: bool) -> None:
     job = bench.job()
     bench.run(job)
     [backup] = bench.workspace.catalogue.list()
@@ -59,7 +62,12 @@ def test_what_a_killed_restore_built_is_dropped_at_the_next_start(bench: Bench) 
         child.wait(10)
     assert [path.name for path in bench.folder.glob("*_restore_*")] != []
 
-    [dead] = bench.workspace.settle()
+    if told_before:  # a command that only reads has noticed the death first
+        [dead] = bench.workspace.queue.settle_orphans()
+        assert [path.name for path in bench.folder.glob("*_restore_*")] != []
+        assert bench.workspace.settle() == []
+    else:
+        [dead] = bench.workspace.settle()
 
     assert dead.status is Status.FAILED
     assert list(bench.folder.glob("*_restore_*")) == []
