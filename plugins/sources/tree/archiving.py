@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from plugins.sources.feeding import feed
 from plugins.sources.tree.scanning import TarScanner
 from strongroom import (
+    Cancelled,
     Context,
     Dump,
     Fingerprint,
@@ -133,7 +134,7 @@ def _pass_names(finder: Process, archiver: Process) -> None:
         for chunk in finder:
             *entries, rest = (rest + chunk).split(b"\0")
             archiver.write(b"".join(b"./" + name + b"\0" for each in entries for name in _new(each, folders)))
-    except (OSError, StrongroomError):
+    except (OSError, StrongroomError, Cancelled):
         return  # tar has ended, or somebody cancelled; its own end says which
     finally:
         archiver.close_stdin()
