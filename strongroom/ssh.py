@@ -9,7 +9,6 @@ from engine.errors import SshError
 from engine.ssh.access import Access
 from engine.ssh.commands import Answer, Command, run
 from engine.ssh.connection import GRACE, Connection, connect
-from engine.ssh.dialing import dial
 from engine.ssh.forwarding import forwarded
 from engine.ssh.processes import SshProcess, connection_failed
 
@@ -23,7 +22,6 @@ __all__ = [
     "SshProcess",
     "connect",
     "connection_failed",
-    "dial",
     "forwarded",
     "run",
 ]

@@ -43,7 +43,7 @@ def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
                 fanout.add(artifact)
             _dump_one(ctx, source, artifact, moved)
 
-    def work_beside(number: int) -> None:
+    def work_beside() -> None:
         assert ctx.source_endpoint is not None  # noqa: S101 - set by initialize
         # An adapter is for one piece of work at a time: each worker has its own.
         with ctx.services.endpoints.open_source(
@@ -60,7 +60,7 @@ def dump_all(ctx: RunnerContext, fanout: Fanout) -> None:
         work(ctx.source)
         return
     with ThreadPoolExecutor(others, thread_name_prefix="strongroom-dump") as pool:
-        beside = [pool.submit(work_beside, number) for number in range(others)]
+        beside = [pool.submit(work_beside) for _ in range(others)]
         work(ctx.source)
         for its in beside:
             try:
