@@ -42,6 +42,7 @@ from engine.contract.values import (
     StoredFile,
     TargetState,
     Tool,
+    look_into_each,
 )
 from engine.errors import (
     AlreadyExists,
@@ -120,4 +121,5 @@ __all__ = [
     "__version__",
     "field",
     "hookimpl",
+    "look_into_each",
 ]

@@ -274,7 +274,10 @@ class Endpoints:
         ):
             if not isinstance(opened, (Source, Storage, Notifier, HostAdapter)):
                 raise UsageError(f"{kind} {adapter!r} cannot be tested.")
-            return opened.check()
+            report = opened.check()
+            if isinstance(report, SourceReport):
+                report.raise_failing()
+            return report
 
     # -- within --------------------------------------------------------------------------------------
 

@@ -110,12 +110,13 @@ class Source(Adapter):
     def check(self) -> SourceReport:
         """Connect for real and look for all that a dump will need: version, privileges, tools.
 
-        A report means that a backup will work; anything that would keep it from working is raised.
+        A report means that a backup will work. What would keep every database from being backed up is
+        raised; what would keep one of several is told in the report's `failing`.
         """
 
     @abstractmethod
     def databases(self) -> list[str]:
-        """The databases to back up: those configured, else all that are not the system's. Sorted."""
+        """The databases to back up: those configured, there or not; else all but the system's. Sorted."""
 
     @abstractmethod
     def dump(self, database: str, *, fingerprint: bool = True) -> Dump:

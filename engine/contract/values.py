@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
 
+from engine.errors import Cancelled, SourceError, StrongroomError
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -20,9 +22,11 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What a source's `check` found. A report means that a backup will work; `notes` are for people.
+    """What a source's `check` found. `notes` are for people.
 
-    `engine` is the family ("postgresql"), `version` what the server calls itself ("15.18").
+    `engine` is the family ("postgresql"), `version` what the server calls itself ("15.18"). A backup of each
+    of `databases` will work, but for those in `failing`, each with the error that its dump would end with
+    (`look_into_each` gathers them): a run makes the others, and ends Partial.
     """
 
     engine: str
@@ -30,6 +34,39 @@ class SourceReport:
     databases: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     notes: tuple[str, ...] = ()
+    failing: Mapping[str, StrongroomError] = field(default_factory=dict)
+
+    def raise_failing(self) -> None:
+        """Raise what keeps databases from being backed up, if there are any."""
+        _raise_all(self.failing)
+
+
+def look_into_each(databases: Iterable[str], look: Callable[[str], object]) -> dict[str, StrongroomError]:
+    """Look into databases, each for itself; of those at which `look` raised, what it raised.
+
+    When it has raised at every one, that is raised: there is nothing that could be backed up. A cancel is
+    raised as ever.
+    """
+    failing: dict[str, StrongroomError] = {}
+    looked_at = tuple(databases)
+    for database in looked_at:
+        try:
+            look(database)
+        except Cancelled:
+            raise
+        except StrongroomError as error:
+            failing[database] = error
+    if len(failing) == len(looked_at):
+        _raise_all(failing)
+    return failing
+
+
+def _raise_all(failing: Mapping[str, StrongroomError]) -> None:
+    errors = list(failing.values())
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SourceError(" ".join(error.message for error in errors), remedy=errors[0].remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,8 @@ def _dump(ctx: RunnerContext, source: Source, artifact: Artifact, moved: _Moved)
     def progress(bytes_in: int, bytes_out: int) -> None:
         moved.tell(artifact.database, bytes_in, bytes_out)
 
+    if ctx.report is not None and (failing := ctx.report.failing.get(artifact.database)) is not None:
+        raise failing
     with source.dump(artifact.database, fingerprint=ctx.job.options.fingerprint) as dump:
         recorder.log(f"Dumping {artifact.database}.", type=LogType.COMMAND, details=dump.details)
         encoded = encode(

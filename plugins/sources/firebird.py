@@ -88,16 +88,20 @@ class Firebird(strongroom.Source):
         """Log in to each database, and have gbak back its definitions up."""
         tools = [self._tools.find(name) for name in ("gbak", "isql", "gfix")]
         databases = self.databases()
-        versions = {looking.about(self._tools, database).version for database in databases}
-        for database in databases:
+        versions: set[str] = set()
+
+        def look(database: str) -> None:
+            versions.add(looking.about(self._tools, database).version)
             self._dump_definitions(database)
+
+        failing = strongroom.look_into_each(databases, look)
         notes = [] if self.config.host else ["without a server: nobody else may have the files open"]
         if not self.can_replace:
             notes.append(
                 "the files cannot be renamed from here: with --overwrite a database is dropped before the"
                 " backup is restored"
             )
-        return SourceReport("firebird", max(versions), tuple(databases), tuple(tools), tuple(notes))
+        return SourceReport("firebird", max(versions), tuple(databases), tuple(tools), tuple(notes), failing)
 
     def _dump_definitions(self, database: str) -> None:
         argv = [self._tools.find("gbak").path, "-b", "-g", "-m", self._server.target(database), "stdout"]
@@ -108,11 +112,7 @@ class Firebird(strongroom.Source):
                 raise failure("gbak", status, process.stderr(), self._server, database)
 
     def databases(self) -> list[str]:
-        """The configured ones. Raises `DatabaseMissing` when one is not there."""
-        names = sorted(set(self.config.databases))
-        for name in names:
-            looking.about(self._tools, name)
-        return names
+        return sorted(set(self.config.databases))
 
     def fingerprint(self, database: str) -> Fingerprint:
         return looking.count_rows(self._tools, self.target_of(database))

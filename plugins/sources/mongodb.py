@@ -130,19 +130,15 @@ class MongoDB(strongroom.Source):
         databases = self.databases()
         notes = [] if databases else ["there is no database to back up"]
         notes += looking.notes(self._server, snapshot=self._snapshot())
-        for database in databases:
-            looking.readable(self._server, database, self._collections(database))
+        failing = strongroom.look_into_each(
+            databases, lambda name: looking.readable(self._server, name, self._collections(name))
+        )
         tool = strongroom.Tool("pymongo", pymongo.__file__, pymongo.version)
-        return SourceReport(self.engine, version, tuple(databases), (tool,), tuple(notes))
+        return SourceReport(self.engine, version, tuple(databases), (tool,), tuple(notes), failing)
 
     def databases(self) -> list[str]:
-        """The configured ones, or all. Raises `DatabaseMissing` when a configured one is not there."""
-        found = self._server.databases()
-        if not self.config.databases:
-            return found
-        if missing := sorted(set(self.config.databases) - set(found)):
-            raise self._missing(", ".join(map(repr, missing)))
-        return sorted(set(self.config.databases))
+        """The configured ones, or all."""
+        return sorted(set(self.config.databases)) or self._server.databases()
 
     def fingerprint(self, database: str) -> Fingerprint:
         return counted(self._server, database, self._collections(database), snapshot=self._snapshot())

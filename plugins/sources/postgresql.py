@@ -50,10 +50,7 @@ class PostgreSQL(strongroom.Source):
         return checking.report(self._server, self.config, self.databases)
 
     def databases(self) -> list[str]:
-        """The configured ones, or all; and the roles and tablespaces, where they are to be backed up.
-
-        Raises `DatabaseMissing` when a configured one is not there.
-        """
+        """The configured ones, or all; and the roles and tablespaces, where they are to be backed up."""
         psql, through = self._server.psql, self._server.through()
         extra = [globals.NAME] if self.config.globals else []
         names = sorted(set(self.config.databases))
@@ -62,12 +59,6 @@ class PostgreSQL(strongroom.Source):
             raise strongroom.ConfigError(
                 f"{taken[0]!r} cannot be backed up as a database: roles and tablespaces are called so.",
                 remedy="Rename the database. For roles and tablespaces, switch `globals` on.",
-            )
-        missing = [name for name in names if not catalogue.exists(psql, through, name)]
-        if missing:
-            raise strongroom.DatabaseMissing(
-                f"There is no database {', '.join(map(repr, missing))} on {self._server.connection.place}.",
-                remedy="Correct the source's list of databases, or see whether it was renamed or dropped.",
             )
         return sorted([*found, *extra])
 

@@ -110,16 +110,21 @@ class Sqlite(strongroom.Source):
         far = self._far
         several = len(databases) > 1
         notes: list[str] = []
-        for database in databases:
+
+        def look(database: str) -> None:
             path = self.file_of(database)
             found = far.look_at(str(path)) if far is not None else self._look_at(path)
-            notes += [f"{database}: {'; '.join(found)}"] if several else found
+            notes.extend([f"{database}: {'; '.join(found)}"] if several else found)
+
+        failing = strongroom.look_into_each(databases, look)
         notes += [
-            f"nothing matches {pattern}" for pattern in self.config.paths if not self._matching(pattern)
+            f"nothing matches {pattern}"
+            for pattern in self.config.paths
+            if _IS_PATTERN.search(pattern) and not self._matching(pattern)
         ]
         version = far.tool().version if far is not None else sqlite3.sqlite_version
         tools = (far.tool(),) if far is not None else ()
-        return SourceReport("sqlite", version, tuple(databases), tools, tuple(notes))
+        return SourceReport("sqlite", version, tuple(databases), tools, tuple(notes), failing)
 
     def _look_at(self, path: Path) -> list[str]:
         with self._reading(path) as connection:
@@ -134,14 +139,12 @@ class Sqlite(strongroom.Source):
         return notes
 
     def databases(self) -> list[str]:
-        """The source's own file and the further ones. Raises `DatabaseMissing` for one that is gone."""
+        """The source's own file and the further ones."""
         found = {self.path.stem}
         for pattern in self.config.paths:
             matching = self._matching(pattern)
             if not matching and not _IS_PATTERN.search(pattern):
-                raise strongroom.DatabaseMissing(
-                    f"There is no file {pattern}.", remedy="Correct the paths of the source."
-                )
+                matching = [pattern]  # it is missed, not left out
             found |= {self._names.name_of(Path(path)) for path in matching}
         return sorted(found)
 

@@ -107,9 +107,25 @@ def test_no_pg_dump_and_one_that_is_too_old(
 
 
 def test_a_database_that_is_named_and_not_there(installation: Installation, server: Server) -> None:
-    configure(installation, server, databases=["shop", "gone"])
+    configure(installation, server, databases=["gone"])
     fails(installation, "DatabaseMissing", "'gone'")
     assert_sound(installation, JOB, again=Status.FAILED)
+
+
+def test_one_of_several_databases_that_is_not_there_leaves_the_others_their_backups(
+    installation: Installation, server: Server
+) -> None:
+    configure(installation, server, databases=["shop", "gone"])
+    ended = installation.start("run", JOB, "--json").ended()
+    assert ended.code == 3, ended.stderr
+    assert ended.document["status"] == "Partial"
+    assert ended.document["error"]["kind"] == "DatabaseMissing"
+    assert "'gone'" in ended.document["error"]["message"]
+    assert [its["database"] for its in ended.document["backups"]] == ["shop"]
+    tested = installation.start("check", "source", "shop").ended()
+    assert tested.code != 0
+    assert "'gone'" in tested.stdout + tested.stderr
+    assert_sound(installation, JOB, again=Status.PARTIAL)
 
 
 def test_a_database_that_disappears_between_the_check_and_its_dump(

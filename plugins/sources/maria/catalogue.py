@@ -47,6 +47,11 @@ class Server:
         """The version without what the packager appended."""
         return self.version.partition("-")[0]
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The same, to compare; nothing where it is none."""
+        return tuple(int(part) for part in self.number.split(".") if part.isdigit())
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOptions:
@@ -119,7 +124,27 @@ def outside_snapshots(found: dict[str, str]) -> list[str]:
     return [name for name, engine in found.items() if engine not in _SNAPSHOT]
 
 
-def losses(client: Client, database: str) -> list[str]:
+def versioned(client: Client, database: str) -> list[str]:
+    """The tables whose history the server keeps."""
+    rows = client.ask(
+        "SELECT TABLE_NAME FROM information_schema.TABLES"
+        f" WHERE {is_name('TABLE_SCHEMA', database)} AND TABLE_TYPE = 'SYSTEM VERSIONED' ORDER BY 1;"
+    )
+    return [name for (name,) in rows]
+
+
+def numbers_transactions(client: Client, database: str) -> bool:
+    """Whether there is a table whose history names transactions, and no times: none can be written anew."""
+    return bool(
+        client.ask(
+            "SELECT 1 FROM information_schema.COLUMNS"
+            f" WHERE {is_name('TABLE_SCHEMA', database)} AND GENERATION_EXPRESSION = 'ROW START'"
+            " AND DATA_TYPE = 'bigint' LIMIT 1;"
+        )
+    )
+
+
+def losses(client: Client, database: str, *, with_history: bool) -> list[str]:
     """What the dump tools do not keep of a database's tables, as clauses; seen with mariadb-dump 10.11."""
     found = []
     floats = client.ask(
@@ -127,22 +152,16 @@ def losses(client: Client, database: str) -> list[str]:
         f" WHERE {is_name('TABLE_SCHEMA', database)} AND DATA_TYPE = 'float' ORDER BY 1;"
     )
     if floats:
+        names = _some([name for (name,) in floats])
+        found.append(f"of FLOAT values the dump tool keeps 6 digits ({names}); DOUBLE and DECIMAL stay whole")
+    if not with_history and (histories := versioned(client, database)):
         found.append(
-            f"of FLOAT values the dump tool keeps 6 digits ({_some(floats)}); DOUBLE and DECIMAL stay whole"
-        )
-    versioned = client.ask(
-        "SELECT TABLE_NAME FROM information_schema.TABLES"
-        f" WHERE {is_name('TABLE_SCHEMA', database)} AND TABLE_TYPE = 'SYSTEM VERSIONED' ORDER BY 1;"
-    )
-    if versioned:
-        found.append(
-            f"rows that are history are not backed up, only those that hold now ({_some(versioned)})"
+            f"rows that are history are not backed up, only those that hold now ({_some(histories)})"
         )
     return found
 
 
-def _some(rows: Sequence[Sequence[str]]) -> str:
-    names = [name for (name, *_) in rows]
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -164,7 +183,11 @@ def count_rows(client: Client, database: str) -> Fingerprint:
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
             " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
         )
-    counts = "; ".join(f"SELECT COUNT(*) FROM {name}" for name in names)
+    # Of a table with history, the dump holds that too, where the tool can write it.
+    kept = {f"{identifier(database)}.{identifier(name)}" for name in versioned(client, database)}
+    counts = "; ".join(
+        f"SELECT COUNT(*) FROM {name}{' FOR SYSTEM_TIME ALL' if name in kept else ''}" for name in names
+    )
     rows = client.ask(f"{begin}; {counts};", timeout=24 * 3600)
     return Fingerprint(
         {name: int(count) for name, (count,) in zip(found, rows, strict=True)}, consistent=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import DatabaseOptions, Server
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import Connection
@@ -17,6 +18,7 @@ END_MARK = b"-- Dump completed"
 OPTIONS = b"-- Database options: "
 """Begins the line that we put first: the character set and collation, which the tool leaves out."""
 _TAIL = 4096
+_WITH_HISTORY = (10, 11)
 
 _ARGUMENTS = (
     *("--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob"),
@@ -27,10 +29,30 @@ _ARGUMENTS = (
 _MYSQLS = ("--column-statistics=0", "--set-gtid-purged=OFF")
 
 
-def arguments(tool: Found, options: str, database: str, excluded: Sequence[str]) -> list[str]:
+def keeps_history(client: Client, tool: Found, server: Server, database: str) -> bool:
+    """Whether a dump brings the history of system-versioned tables; 10.11 can write it and take it back."""
+    return (
+        tool.is_mariadb
+        and server.is_mariadb
+        and min(tool.numbers, server.numbers) >= _WITH_HISTORY
+        and bool(catalogue.versioned(client, database))
+        and not catalogue.numbers_transactions(client, database)
+    )
+
+
+def arguments(
+    tool: Found, options: str, database: str, excluded: Sequence[str], *, history: bool = False
+) -> list[str]:
     """The dump tool's command line, up to what is dumped."""
     left_out = [f"--ignore-table={database}.{table}" for table in excluded]
-    return [tool.path, options, *_ARGUMENTS, *for_mysql(tool), *left_out]
+    return [
+        tool.path,
+        options,
+        *_ARGUMENTS,
+        *for_mysql(tool),
+        *left_out,
+        *(["--dump-history"] if history else []),
+    ]
 
 
 def for_mysql(tool: Found) -> tuple[str, ...]:
@@ -53,7 +75,8 @@ def begin_dump(
     resources = ExitStack()
     try:
         options = resources.enter_context(client.options(tool))
-        argv = [*arguments(tool, options, database, excluded), "--", database]
+        history = keeps_history(client, tool, server, database)
+        argv = [*arguments(tool, options, database, excluded, history=history), "--", database]
         process = context.host.run(argv)
         resources.callback(process.kill)
     except BaseException:

@@ -14,7 +14,7 @@ from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import Server
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import MOST, Connection, fit, fits, values_of_url
-from plugins.sources.maria.dumping import arguments, begin_dump
+from plugins.sources.maria.dumping import arguments, begin_dump, keeps_history
 from plugins.sources.maria.failures import failure
 from plugins.sources.maria.restoring import Restorer, drop
 from plugins.sources.maria.swapping import Swap
@@ -114,20 +114,26 @@ class MariaFamily(strongroom.Source):
         tool = self._tools.dump()
         server = self._served()
         databases = self.databases()
+        there = [name for name in databases if catalogue.options_of(self._client, name) is not None]
         notes = [] if databases else ["there is no database to back up"]
         if server.is_mariadb is not self.wants_mariadb:
             kind = "MariaDB" if server.is_mariadb else "MySQL"
             notes.append(f"this is a {kind} server: the source {kind.lower()} is made for it")
-        if missing := catalogue.obstacles(self._client, databases):
+        if missing := catalogue.obstacles(self._client, there):
             more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise strongroom.SourceError(
                 f"The user {self.config.user!r} lacks rights for a whole backup:"
                 f" {'; '.join(missing[:5])}{more}.",
                 remedy=f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON *.* TO {self.config.user}.",
             )
-        for database in databases:
+
+        def look(database: str) -> None:
+            if database not in there:
+                raise self._missing(repr(database))
             self._dump_definitions(database)
-            notes += [f"{database}: {words}" for words in catalogue.losses(self._client, database)]
+            history = keeps_history(self._client, tool, server, database)
+            losses = catalogue.losses(self._client, database, with_history=history)
+            notes.extend(f"{database}: {words}" for words in losses)
             found = catalogue.tables(self._client, database)
             if loose := catalogue.outside_snapshots(found):
                 some = ", ".join(loose[:3]) + (f" and {len(loose) - 3} more" if len(loose) > 3 else "")
@@ -135,9 +141,11 @@ class MariaFamily(strongroom.Source):
                     f"{database}: {some} cannot be read as of one moment (their storage engine has no"
                     " transactions)"
                 )
+
+        failing = strongroom.look_into_each(databases, look)
         tools = {found.path: found.as_tool() for found in (tool, self._client.tool)}
         return SourceReport(
-            self.engine, server.version, tuple(databases), tuple(tools.values()), tuple(notes)
+            self.engine, server.version, tuple(databases), tuple(tools.values()), tuple(notes), failing
         )
 
     def _dump_definitions(self, database: str) -> None:
@@ -156,14 +164,8 @@ class MariaFamily(strongroom.Source):
                     raise failure(tool.name, status, process.stderr(), self._connection, database)
 
     def databases(self) -> list[str]:
-        """The configured ones, or all. Raises `DatabaseMissing` when a configured one is not there."""
-        if not self.config.databases:
-            return catalogue.all_databases(self._client)
-        names = sorted(set(self.config.databases))
-        missing = [name for name in names if catalogue.options_of(self._client, name) is None]
-        if missing:
-            raise self._missing(", ".join(map(repr, missing)))
-        return names
+        """The configured ones, or all."""
+        return sorted(set(self.config.databases)) or catalogue.all_databases(self._client)
 
     def fingerprint(self, database: str) -> Fingerprint:
         return catalogue.count_rows(self._client, database)

@@ -30,6 +30,11 @@ class Found:
     version: str
     is_mariadb: bool
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version, to compare."""
+        return tuple(int(part) for part in self.version.split("."))
+
     def as_tool(self) -> Tool:
         return Tool(self.name, self.path, self.version)
 

@@ -10,11 +10,19 @@ from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.folders import room, tar_of
 from plugins.sources.postgres.tools import Found, Version
-from strongroom import ConfigError, SourceError, SourceReport, Tool, ToolMissing
+from strongroom import (
+    ConfigError,
+    DatabaseMissing,
+    SourceError,
+    SourceReport,
+    Tool,
+    ToolMissing,
+    look_into_each,
+)
 
 
 def report(server: Server, config: DatabasesConfig, databases: Callable[[], list[str]]) -> SourceReport:
-    """Log in to every database that will be dumped. Raises what would fail a backup."""
+    """Log in to every database that will be dumped, and look for what would fail its backup."""
     version = server.version()
     dump = server.tools.for_server("pg_dump", version)
     poolers.refuse(server.psql, server.through())
@@ -29,10 +37,9 @@ def report(server: Server, config: DatabasesConfig, databases: Callable[[], list
         names.remove(globals.NAME)
         tools.append(globals.dump_tool(server).as_tool())
         notes += _role_notes(server, config)
-    for database in names:
-        _look_into(server, config, database)
-    if config.is_directory and names:
-        notes += _room_notes(server, names)
+    failing = look_into_each(names, lambda database: _look_into(server, config, database))
+    if config.is_directory and (there := [name for name in names if name not in failing]):
+        notes += _room_notes(server, there)
     if config.content == "data":
         notes.append("a backup of rows alone needs a database that has the tables: it cannot be drilled")
     return SourceReport(
@@ -41,6 +48,7 @@ def report(server: Server, config: DatabasesConfig, databases: Callable[[], list
         tuple(sorted([*names, *([globals.NAME] if config.globals else [])])),
         tuple(tools),
         tuple(notes),
+        failing,
     )
 
 
@@ -58,6 +66,11 @@ def tool_notes(server: Server, tool: Found, version: Version) -> list[str]:
 
 
 def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
+    if not catalogue.exists(server.psql, server.through(), database):
+        raise DatabaseMissing(
+            f"There is no database {database!r} on {server.connection.place}.",
+            remedy="Correct the source's list of databases, or see whether it was renamed or dropped.",
+        )
     selection = config.selection
     if missing := catalogue.unmatched(server.psql, database, selection):
         raise ConfigError(

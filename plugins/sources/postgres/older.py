@@ -11,6 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from plugins.sources.feeding import feed
 from plugins.sources.postgres.connection import Connection, conninfo
@@ -37,8 +38,9 @@ def restore_through_psql(
     chunks: Iterable[bytes],
     *,
     first: str = "",
+    last: str = "",
 ) -> None:
-    """Restore in one transaction, which begins with the statements `first`.
+    """Restore in one transaction, which begins with the statements `first` and ends with `last`.
 
     `pg_restore` reads the archive from its standard input, where it names none. Raises `SourceError`s,
     `Cancelled`, and whatever `chunks` raise.
@@ -60,6 +62,9 @@ def restore_through_psql(
             raise feeder.error
         if reader_status != 0:
             raise failure("pg_restore", reader_status, reader.stderr(), connection, database, remedy=REFUSED)
+        if last:
+            with suppress(BrokenPipeError):  # then its exit status says why
+                writer.write(f"\n{last}\n".encode("utf-8", "surrogateescape"))
         writer.close_stdin()
         status = writer.wait()
         if status != 0:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from plugins.sources.feeding import feed
-from plugins.sources.postgres import catalogue
+from plugins.sources.postgres import catalogue, circles
 from plugins.sources.postgres.archive import Archive, peek
 from plugins.sources.postgres.connection import conninfo, identifier, literal
 from plugins.sources.postgres.contents import Contents, Pulled
+from plugins.sources.postgres.emptying import emptying
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.failures import REFUSED, failure
 from plugins.sources.postgres.folders import CONTENTS, unpacked
@@ -23,7 +23,6 @@ from plugins.sources.postgres.tools import Found, Version
 from strongroom import Cancelled, ConfigError, SourceError, TargetState, ToolFailed
 
 _USTAR = slice(257, 262)
-_LARGE_OBJECTS = re.compile(r"(\d+)(?:\.\.(\d+))?")  # one, or from 17 on a range
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +104,14 @@ class Restorer:
         try:
             schemas = self._make_schemas(database, contents.missing_schemas)
             options = self._choices.arguments()
-            first = ""
+            first = last = ""
             if state is TargetState.FILLED and contents.rows_alone:
-                first = _emptying(contents)
+                first, last = circles.around(self._psql, database)
+                first = f"{emptying(self._server, database, contents)}\n{first}"
             elif state is TargetState.FILLED:
                 options += ["--clean", "--if-exists"]
             if first or sets_what_is_unknown(tool.version, version):
-                self._through_psql(tool, options, database, given, first)
+                self._through_psql(tool, options, database, given, first, last)
             else:
                 self._directly(tool, options, database, given, alone=state is TargetState.MISSING)
         except BaseException:
@@ -150,13 +150,13 @@ class Restorer:
         return missing
 
     def _through_psql(
-        self, tool: Found, options: list[str], database: str, given: _Given, first: str
+        self, tool: Found, options: list[str], database: str, given: _Given, first: str, last: str
     ) -> None:
         psql = self._server.tools.for_server("psql", tool.version)
         only = ["--data-only"] if first else []
         argv = [tool.path, "--exit-on-error", *options, *only, "--file=-", *given.arguments]
         restore_through_psql(
-            self._context, argv, psql, self._server.connection, database, given.chunks, first=first
+            self._context, argv, psql, self._server.connection, database, given.chunks, first=first, last=last
         )
 
     def _directly(
@@ -190,21 +190,6 @@ def rows_alone(database: str) -> SourceError:
         remedy="Restore a backup of the definitions first, then this one over it with restore_clean and"
         " --overwrite, or by hand: pg_restore --data-only.",
     )
-
-
-def _emptying(contents: Contents) -> str:
-    """SQL that takes away the rows and large objects in whose place those of the archive come."""
-    tables = sorted(contents.of("TABLE DATA"))
-    names = ", ".join(f"ONLY {identifier(schema)}.{identifier(name)}" for schema, name in tables)
-    texts = [f"TRUNCATE {names};"]
-    for _, name in sorted(contents.of("BLOB") | contents.of("BLOB METADATA")):
-        if match := _LARGE_OBJECTS.fullmatch(name):
-            first, last = match[1], match[2] or match[1]
-            texts.append(
-                "SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata"  # noqa: S608
-                f" WHERE oid BETWEEN {first} AND {last};"
-            )
-    return "\n".join(texts)
 
 
 def drop(psql: Psql, through: str, database: str) -> None:

@@ -130,10 +130,25 @@ def test_all_databases_means_those_that_somebody_can_have_filled(server: Server,
         server.sql("postgres", "DROP TABLE IF EXISTS filled; ALTER DATABASE mould IS_TEMPLATE false")
 
 
-def test_every_missing_database_is_named(server: Server, open: Open) -> None:
+def test_every_missing_database_is_named_and_the_others_can_be_dumped(server: Server, open: Open) -> None:
     server.create_database("shop")
-    with pytest.raises(strongroom.DatabaseMissing, match="'gone', 'lost'"):
-        open(databases=["shop", "lost", "gone"]).check()
+    source = open(databases=["shop", "lost", "gone"])
+    assert source.databases() == ["gone", "lost", "shop"]
+    report = source.check()
+    assert {name: type(error) for name, error in report.failing.items()} == {
+        "gone": strongroom.DatabaseMissing,
+        "lost": strongroom.DatabaseMissing,
+    }
+    with pytest.raises(strongroom.SourceError, match=r"'gone'.*'lost'"):
+        report.raise_failing()
+
+
+def test_a_database_whose_table_may_not_be_read_fails_alone(server: Server, open: Open) -> None:
+    server.create_database("shop", "CREATE TABLE t AS SELECT 1 AS a; GRANT SELECT ON t TO PUBLIC")
+    server.create_database("secret", "CREATE TABLE t AS SELECT 1 AS a")
+    report = open(**as_user(server, "reader_of_one"), databases=["shop", "secret"]).check()
+    assert list(report.failing) == ["secret"]
+    assert "may not read" in report.failing["secret"].message
 
 
 # ------------------------------------------------------------------------------------- secrets

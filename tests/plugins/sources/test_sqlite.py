@@ -447,9 +447,11 @@ def test_further_files_are_found_at_each_run(tmp_path: Path, around: Surrounding
 def test_a_further_file_that_went_is_said_to_be_missing(tmp_path: Path, around: Surroundings) -> None:
     own, gone = make(tmp_path / "app.db"), tmp_path / "gone.db"
     source = Sqlite(Sqlite.Config(path=str(own), paths=[str(gone)]), around.context)
-    for attempt in (source.databases, source.check):
-        with pytest.raises(strongroom.DatabaseMissing, match=r"gone\.db"):
-            attempt()
+    assert source.databases() == ["app", "gone"]
+    report = source.check()
+    assert list(report.failing) == ["gone"]
+    with pytest.raises(strongroom.DatabaseMissing, match=r"gone\.db"):
+        report.raise_failing()
     none = Sqlite(Sqlite.Config(path=str(own), paths=[str(tmp_path / "*.none")]), around.context)
     assert none.databases() == ["app"]
     assert any("nothing matches" in note for note in none.check().notes)

@@ -155,8 +155,10 @@ def test_every_database_but_the_servers_own_is_found(server: Server, source: Cal
     server.sql("CREATE DATABASE shop; CREATE DATABASE `Zoo`; CREATE DATABASE blog")
     assert source().databases() == ["Zoo", "blog", "shop"]
     assert source(databases=["shop", "Zoo"]).databases() == ["Zoo", "shop"]
+    report = source(databases=["SHOP", "blog"]).check()
+    assert list(report.failing) == ["SHOP"]
     with pytest.raises(strongroom.DatabaseMissing, match="'SHOP'"):
-        source(databases=["SHOP"]).databases()
+        report.raise_failing()
 
 
 # ------------------------------------------------------------------------------------------ rights
@@ -434,11 +436,38 @@ def test_rows_of_a_table_with_an_invisible_column_are_counted(mariadb: Server, a
 def test_what_the_tools_do_not_keep_is_said_by_the_check(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
     mariadb.sql("CREATE DATABASE lossy; CREATE TABLE lossy.f (f FLOAT, d DOUBLE)")
     mariadb.sql("CREATE TABLE lossy.h (x INT) WITH SYSTEM VERSIONING; CREATE TABLE lossy.fine (x DOUBLE)")
+    mariadb.sql(
+        "CREATE TABLE lossy.t (x INT, s BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, e BIGINT UNSIGNED"
+        " GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME(s, e)) WITH SYSTEM VERSIONING"
+    )
     try:
         source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["lossy"])), around.context)
         notes = source.check().notes
         assert any("FLOAT" in note and "(f)" in note for note in notes)
-        assert any("history" in note and "(h)" in note for note in notes)
+        assert any("history" in note and "(h, t)" in note for note in notes)
+        mariadb.sql("INSERT INTO lossy.t (x) VALUES (1); UPDATE lossy.t SET x = 2")
+        assert dict(dumped(source, "lossy")[1].tables) == {"f": 0, "h": 0, "t": 1, "fine": 0}
+        mariadb.sql("DROP TABLE lossy.t")
+        assert not any("history" in note for note in source.check().notes)
         assert not any("fine" in note for note in notes)
     finally:
         mariadb.sql("DROP DATABASE lossy")
+
+
+def test_the_history_of_a_table_is_kept(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
+    mariadb.sql(
+        "CREATE DATABASE old; USE old;"
+        " CREATE TABLE `pr ice` (id INT PRIMARY KEY, x INT) WITH SYSTEM VERSIONING;"
+        " INSERT INTO `pr ice` VALUES (1, 1), (2, 2), (3, 3); UPDATE `pr ice` SET x = 10 WHERE id = 1;"
+        " DELETE FROM `pr ice` WHERE id = 2; CREATE TABLE plain (id INT); INSERT INTO plain VALUES (1)"
+    )
+    everything = "SELECT id, x, ROW_START, ROW_END FROM {}.`pr ice` FOR SYSTEM_TIME ALL ORDER BY 1, 3"
+    try:
+        source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["old"])), around.context)
+        chunks, counted = dumped(source, "old")
+        assert dict(counted.tables) == {"pr ice": 4, "plain": 1}
+        source.restore("old_copy", chunks)
+        assert mariadb.sql(everything.format("old_copy")) == mariadb.sql(everything.format("old"))
+        assert counted.differences(source.fingerprint("old_copy")) == []
+    finally:
+        mariadb.sql("DROP DATABASE old; DROP DATABASE IF EXISTS old_copy")
