@@ -24,12 +24,16 @@ _SAID_EVERY = 10.0  # seconds
 # One answer holds: how long the rest is, the next cursor, how many keys of its batch are done, how many
 # commands follow and how many keys of the batch had run out of time; then the commands. The same cursor
 # gives the same keys: the scratch server never changes.
+#
+# It is an array, whose elements the client prints with a line feed behind each: that is the second byte of
+# the line end which the commands want there. To put them together here would copy every value several times,
+# and take longer than to make them.
 _SCRIPT = """
 local found = redis.call('SCAN', ARGV[1], 'COUNT', ARGV[2])
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local keys, at, most = found[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local out, size, sent, gone = {}, 0, 0, 0
+local out, size, sent, gone, behind = {''}, 0, 0, 0, ''
 while at < #keys and size < most do
   at = at + 1
   local key = keys[at]
@@ -42,16 +46,20 @@ while at < #keys and size < most do
       if type(exact) ~= 'number' then exact = now + left end
       moment = string.format('%.0f', exact)
     end
-    local command = '*6\\r\\n$7\\r\\nRESTORE\\r\\n$' .. #key .. '\\r\\n' .. key
-      .. '\\r\\n$' .. #moment .. '\\r\\n' .. moment .. '\\r\\n$' .. #value .. '\\r\\n'
+    local command = behind .. '*6\\r\\n$7\\r\\nRESTORE\\r\\n$' .. #key .. '\\r\\n' .. key
+      .. '\\r\\n$' .. #moment .. '\\r\\n' .. moment .. '\\r\\n$' .. #value .. '\\r'
     out[#out + 1] = command
-    out[#out + 1] = value
-    out[#out + 1] = '\\r\\n$7\\r\\nREPLACE\\r\\n$6\\r\\nABSTTL\\r\\n'
-    size = size + #command + #value + 30
+    out[#out + 1] = value .. '\\r'
+    behind = '$7\\r\\nREPLACE\\r\\n$6\\r\\nABSTTL\\r\\n'
+    size = size + #command + #value + 3
     sent = sent + 1
   else
     gone = gone + 1
   end
+end
+if sent > 0 then
+  out[#out + 1] = '$7\\r\\nREPLACE\\r\\n$6\\r\\nABSTTL\\r'
+  size = size + #out[#out] + 1
 end
 local cursor = ARGV[1]
 local more = 1
@@ -60,8 +68,8 @@ if at >= #keys then
   at = 0
   if cursor == '0' then more = 0 end
 end
-local body = table.concat(out)
-return string.format('%016.0f %20s %08d %08d %08d %d\\n', #body, cursor, at, sent, gone, more) .. body
+out[1] = string.format('%016.0f %20s %08d %08d %08d %d', size, cursor, at, sent, gone, more)
+return out
 """
 _HEAD = re.compile(rb"(\d{16}) ([ \d]{20}) (\d{8}) (\d{8}) (\d{8}) ([01])\n")
 _HEAD_SIZE = 16 + 1 + 20 + 1 + 8 + 1 + 8 + 1 + 8 + 1 + 1 + 1
@@ -83,6 +91,8 @@ def move(context: Context, scratch: Scratch, target: Client, keyspace: dict[int,
     """
     moved = Moved()
     digest = scratch.client.text("SCRIPT", "LOAD", _SCRIPT)
+    # To pack what the target unpacks at once takes longer than all else: both are on one network.
+    scratch.client.ask("CONFIG", "SET", "rdbcompression", "no")
     total = sum(keyspace.values())
     said = time.monotonic()
     argv = target.argv("--pipe", "--pipe-timeout", "0")
@@ -200,14 +210,17 @@ class _Answers:
         self._ask(f"SELECT {number}")
         if (answer := self._take(3)) != b"OK\n":
             raise self._lost(answer)
-        cursor, done, more = b"0", 0, True
+        asked = f"EVALSHA {digest} 0 %s {_BATCH} %d {_BYTES}"
+        more = True
+        self._ask(asked % ("0", 0))
         while more:
-            self._ask(f"EVALSHA {digest} 0 {cursor.decode()} {_BATCH} {done} {_BYTES}")
             head = self._take(_HEAD_SIZE)
             if (match := _HEAD.fullmatch(head)) is None:
                 raise self._lost(head)
-            body = self._take(int(match[1]) + 1)[:-1]
-            cursor, done, more = match[2].strip(), int(match[3]), match[6] == b"1"
+            body = self._take(int(match[1]))
+            more = match[6] == b"1"
+            if more:  # the next batch is made while the target takes this one
+                self._ask(asked % (match[2].decode().strip(), int(match[3])))
             yield body, int(match[4]), int(match[5])
 
     def _ask(self, line: str) -> None:
