@@ -136,6 +136,8 @@ class MariaDB(Engine):
 
 
 class SQLite(Engine):
+    """The shell's restore syncs and checks the file, as ours does; a bare `cat` would take less than half."""
+
     name = "sqlite"
 
     def start(self, folder: Path, size: float) -> None:
@@ -158,7 +160,8 @@ class SQLite(Engine):
         )
 
     def restore_line(self) -> str:
-        return f"cat > {quote(str(self.file.with_name('copy.sqlite')))}"
+        copy = quote(str(self.file.with_name("copy.sqlite")))
+        return f"( cat > {copy} && sync {copy} && sqlite3 {copy} 'PRAGMA quick_check' )"
 
     def before_restore(self) -> None:
         self.file.with_name("copy.sqlite").unlink(missing_ok=True)

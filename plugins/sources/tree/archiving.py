@@ -87,7 +87,7 @@ def begin_dump(context: Context, tools: Tools, folder: str, chosen: list[str], *
     except BaseException:
         resources.close()
         raise
-    scanner = TarScanner()
+    scanner = TarScanner(sums=fingerprint)
     return Dump(
         _chunks(context, finder, archiver, scanner, folder),
         engine_version=tools.version,
@@ -175,7 +175,7 @@ def unpack(
 
     Raises `SourceError`s; a path that is not in the archive is one.
     """
-    scanner = TarScanner()
+    scanner = TarScanner(sums=False)
     argv = [tools.tar, *_EXTRACT, f"--directory={folder}"]
     if paths:
         argv += ["--no-wildcards", "--no-unquote", "--", *(f"./{path}" for path in paths)]

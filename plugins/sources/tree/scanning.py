@@ -18,9 +18,13 @@ _SMALL = 1 << 20
 
 
 class TarScanner:
-    """Takes a stream's chunks. Raises `DumpIncomplete` for what is no tar, else `SourceError`."""
+    """Takes a stream's chunks. Raises `DumpIncomplete` for what is no tar, else `SourceError`.
 
-    def __init__(self) -> None:
+    With `sums`, what it holds is hashed as well, and there is a fingerprint at the end.
+    """
+
+    def __init__(self, *, sums: bool) -> None:
+        self._sums = sums
         self.files = self.folders = self.links = self.others = 0
         self.size = 0
         self._names = self._content = 0
@@ -120,7 +124,7 @@ class TarScanner:
         if kind in _FILES:
             self.files += 1
             self.size += size
-            self._digest = hashlib.sha256()
+            self._digest = hashlib.sha256() if self._sums else None
         elif kind == _FOLDER:
             self.folders += 1
         elif kind == _HARD_LINK:
@@ -130,6 +134,8 @@ class TarScanner:
             self.links += 1
         else:
             self.others += 1
+        if not self._sums:
+            return size if kind in _FILES else 0
         # Which of the names of one file comes first, and so counts as it, is nobody's choice.
         what = "file" if kind in (*_FILES, _HARD_LINK) else kind.decode("latin-1")
         mode = "" if kind == _LINK else f"{_number_of(block[100:108]) & 0o7777:o}"
