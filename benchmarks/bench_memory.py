@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,22 +90,6 @@ class Plugin:
         return [Synthetic]
 
 
-def peak() -> float:
-    """This process's highest resident memory, in MiB, since its start or the last `begin_anew`."""
-    status = Path("/proc/self/status")
-    if status.exists():  # the other, below, begins with what the process was forked from
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) / 1024
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-
-
-def begin_anew() -> None:
-    """Let the highest be that from now on, where the system can."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 def child() -> None:
     """Back one dump up, decode it at each destination, and print the peaks; reads what to do."""
     asked = json.load(sys.stdin)
@@ -120,18 +103,18 @@ def child() -> None:
             jobs.destination(workspace, name, name, values) for name, values in asked["destinations"].items()
         ]
         job = jobs.job(workspace, "synthetic", source, places, compression=asked["compression"])
-        found["before"] = peak()
+        found["before"] = measuring.peak()
         works: dict[str, Callable[[], str]] = {
             "backup": lambda: workspace.run_job(job.id),
             "decode": lambda: workspace.verify(None, "decode"),
         }
         for name, start in works.items():
-            begin_anew()
+            measuring.begin_anew()
             begun = time.perf_counter()
             ended = workspace.wait(start())
             if ended.status != "Success":
                 raise SystemExit(f"The {name} ended as {ended.status}: {ended.error}")
-            found[name] = peak()
+            found[name] = measuring.peak()
             found[f"{name} seconds"] = time.perf_counter() - begun
             if name == "backup":
                 found["artifact MB"] = sum(artifact.size or 0 for artifact in ended.artifacts) / 1e6

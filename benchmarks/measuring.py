@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +47,22 @@ def emptied(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def peak() -> float:
+    """This process's highest resident memory, in MiB, since its start or the last `begin_anew`."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the other, below, begins with what the process was forked from
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) / 1024
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def begin_anew() -> None:
+    """Let the highest be that from now on, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 # ----------------------------------------------------------------------------------- the command line

@@ -68,7 +68,7 @@ def _refresh(out: Output, opened: Workspace, destination: str | None) -> ExitCod
 
 def _row(backup: Backup) -> list[str]:
     proof = backup.proof
-    verified = "never" if proof is None else f"{proof.level} {proof.outcome}"
+    verified = "when stored" if proof is None else f"{proof.level} {proof.outcome}"
     notes = ["locked"] if backup.locked else []
     if backup.problem:
         notes.append("broken")

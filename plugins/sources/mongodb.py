@@ -15,6 +15,7 @@ from plugins.sources.mongo.connection import MOST, Connection, fit, fits, values
 from plugins.sources.mongo.dumping import begin_dump, counted
 from plugins.sources.mongo.restoring import Restorer, drop
 from plugins.sources.mongo.server import SYSTEM, Collection, Server
+from plugins.sources.naming import distinct_names
 from plugins.sources.urls import merged_with_url
 from strongroom import BackupFacts, Context, Dump, Fingerprint, SourceReport, TargetState
 
@@ -105,6 +106,8 @@ class MongoDB(strongroom.Source):
             advanced=True,
         )
         connect_timeout: int = strongroom.field(10, title="Time to connect (s)", advanced=True, ge=1, le=600)
+
+        _names_are_distinct = pydantic.field_validator("databases")(distinct_names)
 
         @pydantic.model_validator(mode="before")
         @classmethod

@@ -19,6 +19,7 @@ from plugins.sources.maria.failures import failure
 from plugins.sources.maria.restoring import Restorer, drop
 from plugins.sources.maria.swapping import Swap
 from plugins.sources.maria.tools import Toolbox
+from plugins.sources.naming import distinct_names
 from plugins.sources.urls import merged_with_url
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
 
@@ -82,6 +83,8 @@ class ServerConfig(strongroom.AdapterConfig):
         widget="folder",
         advanced=True,
     )
+
+    _names_are_distinct = pydantic.field_validator("databases")(distinct_names)
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ import pydantic
 from pydantic import SecretStr
 
 import strongroom
+from plugins.sources.naming import distinct_names
 from plugins.sources.postgres.choosing import Selection, parse_name, parse_table
 from plugins.sources.postgres.connection import Connection
 from plugins.sources.postgres.pasted import values_of_url
@@ -213,6 +214,8 @@ class DatabasesConfig(ServerConfig):
             owns = merged.pop("restore_ownership")
             merged = {"restore_owner": owns, "restore_privileges": owns, **merged}
         return merged
+
+    _names_are_distinct = pydantic.field_validator("databases")(distinct_names)
 
     @pydantic.field_validator("schemas", "exclude_schemas")
     @classmethod
