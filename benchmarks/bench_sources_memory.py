@@ -1,4 +1,4 @@
-"""Each engine's memory: Strongroom's own process at its highest, in a backup and in a restore, small and large.
+"""Each engine's memory: Strongroom's own process at its highest, in a backup and a restore, small and large.
 
 Whole ones, zstd and age, rows counted; each in a process of its own, since none gives memory back. Tools and
 servers do not count; what DuckDB and SQLite do, they do within ours.
