@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.clock import Clock, utc_now
-from engine.configuration.endpoints import check_label
 from engine.configuration.keys import Keys
+from engine.configuration.saved import check_label
 from engine.errors import ConfigError
 from engine.records import Job
 from engine.rules.naming import check_template
