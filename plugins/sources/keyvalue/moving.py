@@ -18,7 +18,7 @@ from plugins.sources.keyvalue.scratch import Scratch
 from strongroom import Context, LogLevel, LogType, Process, SourceError, ToolFailed
 
 _BATCH = 1000  # keys
-_BYTES = 4 << 20
+_BYTES = 1 << 20
 _SAID_EVERY = 10.0  # seconds
 
 # One answer holds: how long the rest is, the next cursor, how many keys of its batch are done, how many
