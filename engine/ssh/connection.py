@@ -27,8 +27,8 @@ GRACE = 1.5
 """Seconds after a cancel in which what was begun may still be removed over the connection."""
 NEGOTIATION = 30.0
 """Seconds for the two ends to agree on keys; old machines compute for long."""
-_KEEPALIVE = 30
-"""Seconds of silence after which a sign of life is sent: routers forget a connection sooner or later."""
+_KEEPALIVE = 30.0
+"""Seconds of silence after which a sign of life is asked for: routers forget a connection sooner or later."""
 _PACKET = 128 << 10
 """Bytes that the server may put into one packet to us; each packet costs as much work as a small one."""
 _STEP = 0.1
@@ -191,7 +191,7 @@ def connect(access: Access, cancel: CancelToken, *, sock: Any = None) -> Connect
             host_keys.check(ServerKey(key.get_name(), key.asbytes()))
             with connection.errors("the login failed"):
                 log_in(transport, access, cancel)
-        transport.set_keepalive(_KEEPALIVE)
+        transport.packetizer.expect_answers(transport.ask_for_life, every=_KEEPALIVE, within=LOST)
         connection.watch_for_cancel()
     except BaseException:
         connection.close()

@@ -8,6 +8,7 @@ each time its thread lets the interpreter go and has to get it back. Here one ca
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from paramiko.packet import NeedRekeyException, Packetizer
@@ -33,6 +34,18 @@ class Packets(Packetizer):  # type: ignore[misc]
         self._view = memoryview(self._space)
         self._start = self._end = 0
         self._handshake_ends: float | None = None
+        self._ask: Callable[[], None] | None = None
+        self._every = self._within = 0.0
+        self._heard = self._asked = time.monotonic()
+
+    def expect_answers(self, ask: Callable[[], None], *, every: float, within: float) -> None:
+        """From now on `ask` the other end for a sign of life, after so many seconds of silence each time.
+
+        When none has come `within` so many more, reading ends as at the end of a connection: what a dead
+        network leaves unanswered the system notices itself, but not what lies dead behind a proxy.
+        """
+        self._ask, self._every, self._within = ask, every, within
+        self._heard = self._asked = time.monotonic()
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -83,7 +96,7 @@ class Packets(Packetizer):  # type: ignore[misc]
                     raise NeedRekeyException from None
                 if until is not None and time.monotonic() > until:
                     raise TimeoutError from None
-                self._check_keepalive()
+                self._see_whether_it_lives()
                 continue
             except OSError:
                 if self.closed:
@@ -92,7 +105,18 @@ class Packets(Packetizer):  # type: ignore[misc]
             if got == 0:
                 raise EOFError
             self._end = got
+            self._heard = time.monotonic()
             return
+
+    def _see_whether_it_lives(self) -> None:
+        if self._ask is None:
+            return
+        now = time.monotonic()
+        if now - self._heard > self._every + self._within:
+            raise EOFError
+        if now - max(self._heard, self._asked) > self._every:
+            self._asked = now
+            self._ask()
 
     def _into_space(self) -> int:
         into = getattr(self._source, "recv_into", None)

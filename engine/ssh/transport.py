@@ -15,7 +15,7 @@ from typing import Any
 
 from paramiko import Message, ServiceRequestingTransport, SSHException
 from paramiko.auth_handler import AuthOnlyHandler
-from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
+from paramiko.common import cMSG_GLOBAL_REQUEST, cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 
 _STEP = 0.02
 
@@ -43,6 +43,14 @@ class Transport(ServiceRequestingTransport):  # type: ignore[misc]
         later, self._later = self._later, []
         for data in later:
             self._send_message(data)
+
+    def ask_for_life(self) -> None:
+        """Send a request that every server answers, be it with a no (RFC 4254, section 4)."""
+        request = Message()
+        request.add_byte(cMSG_GLOBAL_REQUEST)
+        request.add_string("keepalive@openssh.com")
+        request.add_boolean(True)
+        self._send_user_message(request)
 
     def ensure_session(self) -> None:
         """Ask for logins, once. Raises `SSHException` when the server has gone or says nothing."""

@@ -22,10 +22,11 @@ from engine.errors import Cancelled, SshError
 from engine.ssh import connection as connections
 from engine.ssh import dialing
 from engine.ssh.access import Access
-from engine.ssh.commands import run
+from engine.ssh.commands import Command, run
 from engine.ssh.connection import connect
 from tests.parts.cancelling import cancelled_within
 from tests.parts.leaks import nothing_left_behind
+from tests.parts.proxy import Proxy
 from tests.parts.sshd import SshServer, running, sshd  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parents[3]
@@ -415,6 +416,36 @@ def test_a_debugging_log_of_the_process_sees_no_secret(
     with pytest.raises(SshError):
         connect(access(sshd, private_key=None, password="the-secret"), CancelToken())
     assert "the-secret" not in caplog.text
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that ask for a sign of life after 0.3 s, and wait 0.7 s more for it."""
+    monkeypatch.setattr(connections, "_KEEPALIVE", 0.3)
+    monkeypatch.setattr(connections, "LOST", 0.7)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_connection_that_lies_dead_behind_a_proxy_is_lost(sshd: SshServer, tmp_path: Path) -> None:  # noqa: F811
+    # The proxy's own machine acknowledges whatever is sent, so that the system notices nothing.
+    with Proxy(sshd.port) as proxy:
+        known = tmp_path / "known_hosts"
+        known.write_text(sshd.known_hosts.read_text().replace(str(sshd.port), str(proxy.port)))
+        with (
+            closing(connect(access(sshd, port=proxy.port, known_hosts=known), CancelToken())) as connection,
+            failing("was lost", transient=True),
+            closing(Command(connection, "echo begun; sleep 60")) as command,
+        ):
+            proxy.stall()
+            command.give(b"")
+            command.answer(lambda output: 30)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_connection_on_which_nothing_happens_for_long_lives(sshd: SshServer) -> None:  # noqa: F811
+    with closing(connect(access(sshd), CancelToken())) as connection:
+        answer = run(connection, "sleep 2; echo still here", waiting=lambda output: 10)
+        assert answer.output == b"still here\n"
 
 
 # ------------------------------------------------------------------------------------------- small parts
