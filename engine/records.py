@@ -30,6 +30,10 @@ class Endpoint:
     host: str = "local"
 
 
+BUILDING = "building"
+"""The label of a restore or drill that holds what it builds under a name of its own, and where."""
+FILLING = "filling"
+"""The label of a restore that holds the database which it works within, for as long as it does."""
 VANISHED = "vanished"
 """The label of a run that holds the databases which the run before it had backed up, and it did not find."""
 

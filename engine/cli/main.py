@@ -27,7 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Configure": {
         "apply": "Create or update sources, destinations and jobs from a file.",
         "export": "Write the configuration as such a file, secrets as references.",
-        "check": "Test one source, destination or notifier for real.",
+        "check": "Test one host, source, destination or notifier for real.",
         "keys": "Make, list, export, import and trust keys.",
     },
     "Back up": {

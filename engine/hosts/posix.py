@@ -24,7 +24,8 @@ _PRIVATE_FILE = """umask 077
 for place in "$XDG_RUNTIME_DIR" "$TMPDIR" /tmp; do [ -n "$place" ] && [ -w "$place" ] && break; done
 folder=$(mktemp -d "$place/strongroom-XXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT; trap 'exit 1' HUP INT TERM
-dd bs=1 count="$1" of="$folder/secret" 2>/dev/null || exit 1
+dd bs=1 count="$1" of="$folder/secret" 2>/dev/null ||
+{ echo "$place cannot be written to, or is full" >&2; exit 1; }
 printf '%s\\n' "$folder/secret"; cat >/dev/null"""
 _FOLDER = """umask 077
 folder=$(mktemp -d "${TMPDIR:-/tmp}/strongroom-XXXXXX") || exit 1
@@ -66,8 +67,9 @@ class PosixHost(Host):
         tool = PurePosixPath(argv[0]).name
         if found is None:
             raise ConnectionFailed(
-                f"No command can be run on {self.name}: {process.stderr().strip() or 'its shell ended'}.",
-                remedy="Check that it is there and running, and that it has a shell (/bin/sh).",
+                f"No command can be run on {self.name}: {process.no_shell()}.",
+                remedy="Check that it is there and running, that this user may log in to a shell there, and"
+                " that the shell's profile neither waits nor reads what is meant for commands.",
             )
         if found == script.MISSING:
             raise ToolMissing(
@@ -125,7 +127,10 @@ class PosixHost(Host):
                         process.write(chunk)
                     process.close_stdin()
                 if process.wait() != 0:
-                    raise SourceError(f"{path} on {self.name} cannot be written: {_said(process, 'cat')}.")
+                    raise SourceError(
+                        f"{path} on {self.name} cannot be written: {_said(process, 'cat')}.",
+                        remedy="Make room there, or give this user the right to write there.",
+                    )
                 whole = True
             finally:
                 if not whole and process.is_running:
@@ -157,7 +162,9 @@ class PosixHost(Host):
                 got = process.read()
                 if not got:
                     raise ToolFailed(
-                        f"No private folder can be made on {self.name}: {_said(process, 'mktemp')}."
+                        f"No private folder can be made on {self.name}: {_said(process, 'mktemp')}.",
+                        remedy="Make room in its temporary folder (TMPDIR says where it is, else /tmp), or"
+                        " give this user the right to write there.",
                     )
                 path += got
             try:

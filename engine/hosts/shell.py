@@ -28,13 +28,15 @@ class ShellProcess(Process):
         self._aside = aside
         self._with_input = with_input
         self._pid = 0
+        self._head = b""
+        self._gave_up = False
         self._ahead = b""  # what came together with the shell's first word
         self._ender: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def begin(self, said: bytes, word: str) -> str | None:
         """Say what to run. Return the process ID, `script.MISSING`, or None when no shell answered."""
-        timer = threading.Timer(_START, self._pipe.stop)
+        timer = threading.Timer(_START, self._give_up)
         timer.daemon = True
         timer.start()
         try:
@@ -44,6 +46,7 @@ class ShellProcess(Process):
             while (found := script.first_word(head, word)) is None:
                 got = self._pipe.read()
                 if not got:
+                    self._head = head
                     with suppress(TimeoutError):
                         self._pipe.wait(5)
                     return None
@@ -56,6 +59,17 @@ class ShellProcess(Process):
             self._pipe.kill()
             return script.MISSING
         return answer
+
+    def _give_up(self) -> None:
+        self._gave_up = True
+        self._pipe.stop()
+
+    def no_shell(self) -> str:
+        """Why `begin` got no answer, as the end of a sentence."""
+        if self._gave_up:
+            return f"its shell did not answer within {_START:.0f} s, and was ended"
+        said = self._pipe.stderr().strip() or self._head[-300:].decode("utf-8", "replace").strip()
+        return said.rstrip(".") or "its shell ended"
 
     @property
     def is_running(self) -> bool:

@@ -76,7 +76,7 @@ def _explain(ctx: RunnerContext) -> None:
             remedies.append(outcome.own_remedy(destination))
     ctx.error = "; ".join(cause.rstrip(".") for cause in causes) if len(causes) > 1 else "".join(causes)
     ctx.error_kind = ctx.error_kind or "StorageError"
-    ctx.remedy = " ".join(dict.fromkeys(filter(None, remedies))) or "Test the destinations that failed."
+    ctx.remedy = " ".join(dict.fromkeys(filter(None, remedies))) or "Its log says more."
 
 
 def _clean_up(ctx: RunnerContext) -> None:

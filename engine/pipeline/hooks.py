@@ -1,13 +1,14 @@
 """A job's own commands before and after a run: lines for a shell, on the source's host or on this machine.
 
-`before` runs ahead of everything, so that it may start what the source needs; when it fails, so does the
-run. `after` runs once the run has been settled, in every outcome, a cancel included.
+`before` runs ahead of everything, so that it may start what the source needs (what it leaves in its own
+process group ends with it); when it fails, so does the run. `after` runs once the run has been settled, in
+every outcome, a cancel included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Literal
 
 from engine.cancellation import CancelToken
@@ -103,9 +104,10 @@ def _run(
 
 def _host(ctx: RunnerContext, cancel: CancelToken) -> AbstractContextManager[Host]:
     endpoints = ctx.services.endpoints
-    where = LOCAL
-    if ctx.job.options.hooks_on == "source":
-        source = endpoints.get("source", ctx.job.source_id)
-        ctx.recorder.hide(*endpoints.secrets(source))
-        where = source.host
-    return endpoints.open_host(where, cancel)
+    source = endpoints.get("source", ctx.job.source_id)
+    # Wherever it runs, a command may print what it has read of this job's logins.
+    ctx.recorder.hide(*endpoints.secrets(source))
+    for chosen in ctx.job.destinations:
+        with suppress(StrongroomError):  # what is wrong with a destination is told when it is opened
+            ctx.recorder.hide(*endpoints.secrets(endpoints.get("destination", chosen.destination_id)))
+    return endpoints.open_host(source.host if ctx.job.options.hooks_on == "source" else LOCAL, cancel)

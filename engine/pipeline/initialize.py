@@ -149,7 +149,7 @@ def _destination(ctx: RunnerContext, chosen: JobDestination) -> DestinationConte
 
 def _describe(report: SourceReport) -> str:
     tools = ", ".join(f"{tool.name} {tool.version}" for tool in report.tools)
-    found = f"The source answers: {report.engine} {report.version}"
+    found = f"The source answers: {report.engine} {report.version}".rstrip()
     return f"{found}, with {tools}." if tools else f"{found}."
 
 

@@ -8,7 +8,7 @@ from engine.clock import Clock
 from engine.errors import Interrupted
 from engine.events import EventSink, ExecutionFinished, LogEntry, LogLevel, LogType, Stage, Status
 from engine.queue.ownership import Ownership
-from engine.records import Execution
+from engine.records import BUILDING, FILLING, Execution
 
 if TYPE_CHECKING:
     from engine.store.database import Store
@@ -52,13 +52,30 @@ def settle_if_dead(
 
 
 def _words(found: Execution) -> tuple[Status, str, str]:
+    state = _state_of_target(found) if found.kind == "restore" else ""
     if found.cancel_requested:
-        return Status.CANCELLED, "Cancelled; the process that ran it ended meanwhile.", ""
+        return Status.CANCELLED, "Cancelled; the process that ran it ended meanwhile.", state
     if found.status is Status.RUNNING:
         return (
             Status.FAILED,
             "The process that ran it ended before it was done: a crash, a kill, or the machine went off.",
-            "Run it again; nothing that was stored before is touched.",
+            state or "Run it again; nothing that was stored before is touched.",
         )
     remedy = "Run it again." if found.planned_at is None else "The scheduler catches it up."
     return Status.FAILED, "The process that had queued it ended before its turn came.", remedy
+
+
+def _state_of_target(found: Execution) -> str:
+    """In which state a restore whose process has died leaves its target, and what to do."""
+    if within := found.labels.get(FILLING):
+        return (
+            f"{within} may hold some of the backup and some of what it held, and a tool may still be at work"
+            " in it: look before you use it, and restore again."
+        )
+    built = found.labels.get(BUILDING)
+    if isinstance(built, dict):
+        return (
+            f"It was building {built.get('database')}, which takes the target's name only once it is whole;"
+            " if it is still there, the next run or restore drops it. Restore again."
+        )
+    return "The target was not touched. Restore again."

@@ -186,6 +186,7 @@ class _Restore:
             if not over:
                 source.drop(database)
         self._state = lambda: self._state_of(endpoint, database, found, over)
+        unfinished.filling(self._services, self._owner, endpoint, database)
         with self._recorder.stage(Stage.RESTORE, database):
             try:
                 self._feed(source, database, fetched)
@@ -195,6 +196,7 @@ class _Restore:
                 raise
         if over:
             self._state = lambda: f"{database} holds the backup now, and not what it held before."
+        unfinished.filling(self._services, self._owner, endpoint, None)
         comparison = self._compare(source, database, fetched)
         return Restored(endpoint.name, database, comparison)
 

@@ -6,18 +6,19 @@ drops it by that record; once it has taken its target's name, there is nothing o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.cancellation import CancelToken
+from engine.contract.values import TargetState
 from engine.errors import Interrupted, NotFound, StrongroomError
 from engine.events import LogLevel, Stage, Status
 from engine.recorder import Recorder
-from engine.records import Endpoint, Execution
+from engine.records import BUILDING, FILLING, Endpoint, Execution
 
 if TYPE_CHECKING:
     from engine.services import Services
 
-_LABEL = "building"
 _LOOKED_AT = 20
 """How many failed executions of a kind are looked at: the last ones."""
 
@@ -25,9 +26,15 @@ _LOOKED_AT = 20
 def remember(services: Services, execution_id: str, endpoint: Endpoint, database: str) -> None:
     """Write down what is about to be built; of no execution (a script's own call), nothing is."""
     if services.store.executions.find(execution_id) is not None:
-        services.store.executions.set_labels(
-            execution_id, {_LABEL: {"source": endpoint.id, "database": database}}
-        )
+        where = {"source": endpoint.id, "config": dict(endpoint.config), "host": endpoint.host}
+        services.store.executions.set_labels(execution_id, {BUILDING: {**where, "database": database}})
+
+
+def filling(services: Services, execution_id: str, endpoint: Endpoint, database: str | None) -> None:
+    """Write down which database is about to be worked within, or with None that this is over."""
+    if services.store.executions.find(execution_id) is not None:
+        words = None if database is None else f"{database} at {endpoint.name}"
+        services.store.executions.set_labels(execution_id, {FILLING: words})
 
 
 def left_behind(services: Services) -> list[Execution]:
@@ -39,7 +46,7 @@ def left_behind(services: Services) -> list[Execution]:
     for kind in ("restore", "drill"):
         for execution in services.store.executions.list(_LOOKED_AT, kind=kind, statuses=(Status.FAILED,)):
             if execution.error_kind == Interrupted.__name__ and isinstance(
-                execution.labels.get(_LABEL), dict
+                execution.labels.get(BUILDING), dict
             ):
                 found.append(execution)
     return found
@@ -47,18 +54,29 @@ def left_behind(services: Services) -> list[Execution]:
 
 def drop_after_crash(services: Services, execution: Execution) -> None:
     """Drop what a dead execution was building. What cannot be dropped is named in its log. Never raises."""
-    built = execution.labels.get(_LABEL)
+    built = execution.labels.get(BUILDING)
     if not isinstance(built, dict) or execution.kind not in ("restore", "drill"):
         return
     recorder = Recorder(execution.id, services.store, services.emit, clock=services.clock)
     name = str(built.get("database", ""))
     try:
         endpoint = services.endpoints.get("source", str(built.get("source", "")))
+        # Where it was built, not where the source leads by now.
+        endpoint = replace(
+            endpoint, config=built.get("config", endpoint.config), host=built.get("host", endpoint.host)
+        )
         with services.endpoints.open_source(endpoint, cancel=CancelToken(), owner=execution.id) as source:
+            was_there = source.target_state(name) is not TargetState.MISSING
             source.drop(name)
     except NotFound:
-        # The source is not configured any more: nobody can say where it was.
-        services.store.executions.set_labels(execution.id, {_LABEL: None})
+        # The source is not configured any more: this is said once, for nobody can look there again.
+        services.store.executions.set_labels(execution.id, {BUILDING: None})
+        recorder.log(
+            f"The half-built database {name} may still be there: its source is gone from the configuration.",
+            LogLevel.WARNING,
+            details="Drop it yourself.",
+            stage=Stage.RESTORE,
+        )
         return
     except StrongroomError as error:
         recorder.log(
@@ -68,5 +86,6 @@ def drop_after_crash(services: Services, execution: Execution) -> None:
             stage=Stage.RESTORE,
         )
         return
-    services.store.executions.set_labels(execution.id, {_LABEL: None})
-    recorder.log(f"The half-built database {name} was removed.", stage=Stage.RESTORE)
+    services.store.executions.set_labels(execution.id, {BUILDING: None})
+    if was_there:
+        recorder.log(f"The half-built database {name} was removed.", stage=Stage.RESTORE)

@@ -149,13 +149,16 @@ def test_they_run_on_the_sources_host_or_here(
     assert bool(there.read_text()) is (where == "source")
 
 
-def test_a_sources_secret_in_the_output_is_blotted_out(bench: Bench) -> None:
+@pytest.mark.parametrize("where", ["source", "local"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_jobs_secret_in_the_output_is_blotted_out(bench: Bench, where: str, when: str) -> None:
     values = {"path": str(bench.folder / "vault"), "token": "s3cr3t-token"}
     job = bench.job(
         destinations={"vault": ("faulty-folder", values)},
-        options=JobOptions(after="echo s3cr3t-token; false"),
+        options=JobOptions(hooks_on=where, **{when: "echo s3cr3t-token; false"}),  # type: ignore[arg-type]
     )
     execution = bench.run(job)
+    assert "•••" in str(execution.error)
     assert (
         "s3cr3t-token"
         not in f"{execution.error}{details(bench, execution.id).replace('echo s3cr3t-token', '')}"
