@@ -133,6 +133,27 @@ def versioned(client: Client, database: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def has_sequences(client: Client, database: str) -> bool:
+    """Whether there are MariaDB's sequences, which a table's default may ask: not while tables are locked."""
+    return bool(
+        client.ask(
+            "SELECT 1 FROM information_schema.TABLES"
+            f" WHERE {is_name('TABLE_SCHEMA', database)} AND TABLE_TYPE = 'SEQUENCE' LIMIT 1;"
+        )
+    )
+
+
+def endless_events(client: Client, database: str) -> list[str]:
+    """The events at which MariaDB's dump tool never ends (seen with 10.11.19): it looks for a delimiter that
+    their text does not hold, and tries `;;` again and again."""
+    rows = client.ask(
+        "SELECT EVENT_NAME FROM information_schema.EVENTS"
+        f" WHERE {is_name('EVENT_SCHEMA', database)}"
+        " AND (EVENT_DEFINITION LIKE '%;;%' OR EVENT_COMMENT LIKE '%;;%') ORDER BY 1;"
+    )
+    return [name for (name,) in rows]
+
+
 def numbers_transactions(client: Client, database: str) -> bool:
     """Whether there is a table whose history names transactions, and no times: none can be written anew."""
     return bool(

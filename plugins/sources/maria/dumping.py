@@ -12,7 +12,7 @@ from plugins.sources.maria.connection import Connection
 from plugins.sources.maria.counting import RowCounter
 from plugins.sources.maria.failures import failure
 from plugins.sources.maria.tools import Found
-from strongroom import Context, Dump, DumpIncomplete, Fingerprint, Process
+from strongroom import Context, Dump, DumpIncomplete, Fingerprint, Process, SourceError
 
 END_MARK = b"-- Dump completed"
 OPTIONS = b"-- Database options: "
@@ -75,8 +75,12 @@ def begin_dump(
     resources = ExitStack()
     try:
         options = resources.enter_context(client.options(tool))
+        if tool.is_mariadb and (events := catalogue.endless_events(client, database)):
+            raise endless(tool, database, events)
         history = keeps_history(client, tool, server, database)
-        argv = [*arguments(tool, options, database, excluded, history=history), "--", database]
+        # A restore could not ask a sequence for a default while the table is locked.
+        unlocked = ["--skip-add-locks"] if catalogue.has_sequences(client, database) else []
+        argv = [*arguments(tool, options, database, excluded, history=history), *unlocked, "--", database]
         process = context.host.run(argv)
         resources.callback(process.kill)
     except BaseException:
@@ -101,6 +105,15 @@ def begin_dump(
         fingerprint=(lambda: Fingerprint(dict(counter.tables), consistent=True)) if fingerprint else None,
         close=resources.close,
         details=" ".join(argv),
+    )
+
+
+def endless(tool: Found, database: str, events: Sequence[str]) -> SourceError:
+    """The error for events at which the tool would never end."""
+    return SourceError(
+        f"{tool.name} never ends at the event {', '.join(map(repr, events))} of {database!r}, for `;;` stands"
+        " in its body or comment.",
+        remedy="Write it otherwise (ALTER EVENT), such as with a space between.",
     )
 
 

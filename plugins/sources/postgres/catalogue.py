@@ -24,7 +24,8 @@ _NOT_OF_EXTENSION = (
     " AND d.objid = {oid} AND d.deptype = 'e')"
 )
 _TABLES = (
-    "SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(i.inhparent::pg_catalog.text, '')"
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(i.inhparent::pg_catalog.text, ''),"
+    " c.relkind = 'p' AND pg_catalog.pg_get_partkeydef(c.oid) LIKE 'HASH %'"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND "
@@ -33,7 +34,9 @@ _TABLES = (
     + _NOT_OF_EXTENSION.format(catalogue="pg_catalog.pg_class", oid="c.oid")
     + " ORDER BY 2, 3;"
 )
-_TABLES_BEFORE_10 = _TABLES.replace("AND c.relispartition", "AND false")
+_TABLES_BEFORE_10 = _TABLES.replace("AND c.relispartition", "AND false").replace(
+    "pg_catalog.pg_get_partkeydef(c.oid) LIKE 'HASH %'", "false"
+)
 _AT_ONCE = 50
 
 _STOPS_A_DUMP = f"""
@@ -156,8 +159,11 @@ def tables(asks: Session, version: Version) -> dict[str, Relation]:
     Left out is what a dump holds no rows of: foreign tables, materialized views, temporary tables and
     those of extensions.
     """
-    rows = asks.ask(_TABLES if version.first >= 10 else _TABLES_BEFORE_10, fields=5)
-    return {oid: Relation(oid, *rest) for oid, *rest in rows}
+    rows = asks.ask(_TABLES if version.first >= 10 else _TABLES_BEFORE_10, fields=6)
+    return {
+        oid: Relation(oid, schema, name, kind, parent, by_hash == "t")
+        for oid, schema, name, kind, parent, by_hash in rows
+    }
 
 
 def count_rows(
@@ -165,8 +171,9 @@ def count_rows(
 ) -> Fingerprint:
     """Count the rows of those tables in the session's snapshot, by schema-qualified names.
 
-    A partitioned table's count is the sum of its partitions', which are counted too. With `selection`,
-    counted is what is in the dump: a table whose rows are left out has none.
+    A partitioned table's count is the sum of its partitions', which are counted too, but for those by hash:
+    which of them gets a row is not the same in another database (the hash of an enum goes by its OID). With
+    `selection`, counted is what is in the dump: a table whose rows are left out has none.
     """
     chosen = selection or Selection()
     lines = {oid: line_of(relations, oid) for oid in relations}
@@ -192,8 +199,20 @@ def count_rows(
     def total(oid: str) -> int:
         return own[oid] if oid in own else sum(total(child) for child in children[oid])
 
+    def is_shown(relation: Relation) -> bool:
+        above = relation.parent
+        while above in there:
+            if there[above].by_hash:
+                return False
+            above = there[above].parent
+        return True
+
     return Fingerprint(
-        {f"{_shown(each.schema)}.{_shown(each.name)}": total(oid) for oid, each in there.items()},
+        {
+            f"{_shown(each.schema)}.{_shown(each.name)}": total(oid)
+            for oid, each in there.items()
+            if is_shown(each)
+        },
         consistent=True,
     )
 

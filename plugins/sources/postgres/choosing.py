@@ -14,13 +14,18 @@ from typing import NamedTuple
 
 
 class Relation(NamedTuple):
-    """A table as the catalogue knows it; `parent` is the table that it is a partition of, "" for none."""
+    """A table as the catalogue knows it.
+
+    `parent` is the table that it is a partition of, "" for none; `by_hash` says that this one spreads its
+    rows over its partitions by their hash.
+    """
 
     oid: str
     schema: str
     name: str
     kind: str
     parent: str
+    by_hash: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Foreign keys that go round in a circle: whichever of their tables is filled first, its rows point nowhere.
 
-An archive of rows alone cannot put its keys after its rows, as a whole one does. So those of a circle are
-made to be looked at when the transaction ends, and are put back as they were.
+An archive of rows alone cannot put its keys and triggers after its rows, as a whole one does. So those of a
+circle are made to be looked at when the transaction ends, triggers are kept quiet, and all are put back as
+they were.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from plugins.sources.postgres.connection import identifier
@@ -16,11 +17,23 @@ from plugins.sources.postgres.session import Psql
 # conparentid is new in 11; before that, no key of a partitioned table had any below it.
 _KEYS = """
 SELECT k.oid, coalesce(pg_catalog.to_jsonb(k) ->> 'conparentid', '0'), k.conrelid, k.confrelid,
-       n.nspname, c.relname, k.conname, k.condeferrable, k.condeferred
+       n.nspname, c.relname, k.conname, k.condeferrable, k.condeferred, r.relkind = 'p'
   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+  JOIN pg_catalog.pg_class r ON r.oid = k.confrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f';
 """
+
+
+# A key's own triggers are internal ones of a constraint; those that are off stay off.
+_TRIGGERS = """
+SELECT n.nspname, c.relname, t.tgname, t.tgenabled
+  FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE t.tgenabled <> 'D' AND (NOT t.tgisinternal OR t.tgconstraint = 0)
+ ORDER BY 1, 2, 3;
+"""
+_WAYS = {"O": "", "R": "REPLICA ", "A": "ALWAYS "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,7 @@ class _Key:
     of: str
     deferrable: bool
     deferred: bool
+    to_partitioned: bool
 
     @property
     def later(self) -> str:
@@ -55,19 +69,32 @@ def around(psql: Psql, database: str) -> tuple[str, str]:
     return "\n".join(key.later for key in keys), "\n".join(after)
 
 
+def quiet(psql: Psql, database: str, filled: Collection[tuple[str, str]]) -> tuple[str, str]:
+    """SQL that keeps the triggers of these tables (schema and name) from changing the rows that come, and SQL
+    that lets them be as they were. Nothing where there are none. Its user has to own the tables."""
+    off, on = [], []
+    for schema, table, name, enabled in psql.ask(database, _TRIGGERS, fields=4):
+        if (schema, table) in filled:
+            begin = f"ALTER TABLE ONLY {identifier(schema)}.{identifier(table)}"
+            off.append(f"{begin} DISABLE TRIGGER {identifier(name)};")
+            on.append(f"{begin} ENABLE {_WAYS[enabled]}TRIGGER {identifier(name)};")
+    return "\n".join(off), "\n".join(on)
+
+
 def _in_circles(psql: Psql, database: str) -> list[_Key]:
     """The keys that are part of a circle; of a partitioned table's, the one that all of them come from."""
     keys = {}
-    for oid, above, table, points_to, schema, of, name, deferrable, deferred in psql.ask(
-        database, _KEYS, fields=9
-    ):
+    for oid, above, table, points_to, schema, of, name, *are in psql.ask(database, _KEYS, fields=10):
         full = f"{identifier(schema)}.{identifier(of)}"
-        is_so = (deferrable == "t", deferred == "t")
+        is_so = [each == "t" for each in are]
         keys[oid] = _Key(oid, above, table, points_to, identifier(name), full, *is_so)
     reached = _reached(keys.values())
-    # A table's rows come by one statement, at whose end its keys are looked at: those to itself are fine.
+    # A table's rows come by one statement, at whose end its keys are looked at: those to itself are fine. And
+    # an archive does not put the rows of partitions before those that point to their table.
     circling = [
-        key for key in keys.values() if key.table != key.points_to and key.table in reached[key.points_to]
+        key
+        for key in keys.values()
+        if key.to_partitioned or (key.table != key.points_to and key.table in reached[key.points_to])
     ]
     found = {}
     for key in circling:

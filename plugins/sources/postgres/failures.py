@@ -70,8 +70,17 @@ def _nothing_matches(connection: Connection, database: str, said: str) -> Source
     )
 
 
+def _within_alone(connection: Connection, database: str, said: str) -> SourceError:
+    return SourceError(
+        f"pg_restore cannot replace a partitioned table that has keys within {database!r}: {said}",
+        remedy="Restore without restore_clean, which builds another database; or drop the partitioned table"
+        " in this one first.",
+    )
+
+
 # The first pattern that fits decides. What the server says in another language falls through to the last.
 _RULES: tuple[tuple[str, _Make], ...] = (
+    (r"cannot drop inherited constraint", _within_alone),
     (
         r"password authentication failed|authentication failed for user",
         _refused(

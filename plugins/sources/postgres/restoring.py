@@ -106,8 +106,10 @@ class Restorer:
             options = self._choices.arguments()
             first = last = ""
             if state is TargetState.FILLED and contents.rows_alone:
-                first, last = circles.around(self._psql, database)
-                first = f"{emptying(self._server, database, contents)}\n{first}"
+                keys = circles.around(self._psql, database)
+                triggers = circles.quiet(self._psql, database, contents.of("TABLE DATA"))
+                first = "\n".join((triggers[0], emptying(self._server, database, contents), keys[0]))
+                last = "\n".join((keys[1], triggers[1]))
             elif state is TargetState.FILLED:
                 options += ["--clean", "--if-exists"]
             if first or sets_what_is_unknown(tool.version, version):

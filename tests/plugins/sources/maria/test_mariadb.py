@@ -471,3 +471,33 @@ def test_the_history_of_a_table_is_kept(mariadb: Server, around: Surroundings) -
         assert counted.differences(source.fingerprint("old_copy")) == []
     finally:
         mariadb.sql("DROP DATABASE old; DROP DATABASE IF EXISTS old_copy")
+
+
+def test_an_event_at_which_the_tool_never_ends_is_named(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
+    mariadb.sql(
+        "CREATE DATABASE timed; USE timed; CREATE TABLE t (i INT);"
+        " CREATE EVENT `an event` ON SCHEDULE EVERY 1 DAY DISABLE COMMENT 'a;;b' DO SET @x = 1"
+    )
+    try:
+        source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["timed"])), around.context)
+        for attempt in (source.check, lambda: dumped(source, "timed")):
+            with pytest.raises(strongroom.SourceError, match="never ends at the event 'an event' of 'timed'"):
+                attempt()
+    finally:
+        mariadb.sql("DROP DATABASE timed")
+
+
+def test_a_default_that_asks_a_sequence_comes_back(mariadb: Server, around: Surroundings) -> None:  # noqa: F811
+    mariadb.sql(
+        "CREATE DATABASE numbered; USE numbered; CREATE SEQUENCE sq START WITH 10;"
+        " CREATE TABLE uses (id INT DEFAULT NEXTVAL(sq), v INT); INSERT INTO uses (v) VALUES (1), (2)"
+    )
+    try:
+        source = MariaDB(build(MariaDB.Config, mariadb.values(databases=["numbered"])), around.context)
+        chunks, counted = dumped(source, "numbered")
+        source.restore("numbered_copy", chunks)
+        mariadb.sql("INSERT INTO numbered_copy.uses (v) VALUES (3)")
+        assert mariadb.sql("SELECT v FROM numbered_copy.uses ORDER BY v") == [["1"], ["2"], ["3"]]
+        assert counted.tables["uses"] == 2
+    finally:
+        mariadb.sql("DROP DATABASE numbered; DROP DATABASE IF EXISTS numbered_copy")

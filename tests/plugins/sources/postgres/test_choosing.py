@@ -217,6 +217,58 @@ UPDATE boss SET part = 5;
 COMMIT;
 ALTER TABLE boss ADD CONSTRAINT "its team" FOREIGN KEY (team) REFERENCES team;
 """
+_TRIGGERED = """
+CREATE TABLE n (a int, upd timestamptz);
+INSERT INTO n VALUES (1, '2026-01-01');
+CREATE TABLE al (a int, x text) PARTITION BY RANGE (a);
+CREATE TABLE al1 PARTITION OF al FOR VALUES FROM (0) TO (100);
+INSERT INTO al VALUES (1, 'orig');
+CREATE TABLE off (a int, x text);
+INSERT INTO off VALUES (1, 'orig');
+CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.x := 'CHANGED'; RETURN new; END $$;
+CREATE FUNCTION now_() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN new.upd := '2000-01-01'; RETURN new; END $$;
+CREATE TRIGGER "a ""trigger" BEFORE INSERT OR UPDATE ON n FOR EACH ROW EXECUTE FUNCTION now_();
+CREATE TRIGGER always BEFORE INSERT ON al FOR EACH ROW EXECUTE FUNCTION mark();
+ALTER TABLE al ENABLE ALWAYS TRIGGER always;
+CREATE TRIGGER never BEFORE INSERT ON off FOR EACH ROW EXECUTE FUNCTION mark();
+ALTER TABLE off DISABLE TRIGGER never;
+CREATE TABLE target (k int, d int, PRIMARY KEY (k, d)) PARTITION BY RANGE (d);
+CREATE TABLE target1 PARTITION OF target FOR VALUES FROM (0) TO (100);
+CREATE TABLE a_first (k int, d int, FOREIGN KEY (k, d) REFERENCES target);
+INSERT INTO target VALUES (1, 1);
+INSERT INTO a_first VALUES (1, 1);
+"""
+_STATES = "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+
+
+def test_triggers_leave_rows_alone_as_they_were(server: Server, open_on: Open) -> None:
+    server.create_database("shop", _TRIGGERED)
+    before, states = server.rows("shop"), server.sql("shop", _STATES)
+    chunks, _ = dumped(open_on(server, content="data"), "shop")
+    server.sql("shop", "DELETE FROM n; DELETE FROM al; DELETE FROM off")
+    open_on(server, content="data", restore_clean=True).restore("shop", chunks)
+    assert server.rows("shop") == before
+    assert server.sql("shop", _STATES) == states
+
+
+def test_partitions_by_hash_may_hold_other_rows_elsewhere(server: Server, open_on: Open) -> None:
+    server.create_database(
+        "shop",
+        "CREATE TYPE m AS ENUM ('a', 'b', 'c');"
+        " CREATE TABLE h (e m, i int) PARTITION BY HASH (e);"
+        " CREATE TABLE h0 PARTITION OF h FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        " CREATE TABLE h1 PARTITION OF h FOR VALUES WITH (MODULUS 2, REMAINDER 1) PARTITION BY LIST (e);"
+        " CREATE TABLE h1x PARTITION OF h1 DEFAULT;"
+        " INSERT INTO h SELECT (enum_range(null::m))[1 + i % 3], i FROM generate_series(1, 60) i",
+    )
+    source = open_on(server)
+    chunks, counted = dumped(source, "shop")
+    assert dict(counted.tables) == {"public.h": 60}
+    source.restore("copy", chunks)
+    assert counted.differences(source.fingerprint("copy")) == []
+
+
 _KEYS = "SELECT conrelid::regclass, conname, condeferrable, condeferred FROM pg_constraint ORDER BY 1, 2"
 
 
