@@ -98,6 +98,7 @@ def move(context: Context, scratch: Scratch, target: Client, keyspace: dict[int,
     argv = target.argv("--pipe", "--pipe-timeout", "0")
     with (
         context.host.run(scratch.client.argv("--raw"), stdin=True) as giver,
+        scratch.ending_with_it(giver),
         context.host.run(argv, env=target.env, stdin=True) as taker,
     ):
         answers = _Answers(giver, context)

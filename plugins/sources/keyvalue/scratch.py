@@ -7,6 +7,7 @@ time is up, and then nobody could tell whether they had been in the file.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,16 +17,28 @@ from plugins.sources.keyvalue.dumping import MARK
 from plugins.sources.keyvalue.rdb import RdbReader
 from plugins.sources.keyvalue.tools import Found
 from strongroom import (
+    Cancelled,
     ConnectionFailed,
     Context,
     DumpIncomplete,
     Process,
     SourceError,
+    StrongroomError,
     ToolFailed,
 )
 
 FILE = "dump.rdb"
+# The server ends with whoever asked for it, a killed one too: our end of the pipe closes then. What it has
+# loaded was encrypted before, and must not stay.
+_SERVE = f"""folder=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- & id=$!
+( cat <&3 >/dev/null; cd "$folder" && rm -f {FILE} log; kill "$id"; sleep 2; kill -KILL "$id"
+  rm -f s; rmdir "$folder" ) 2>/dev/null &
+exec 3<&-
+wait "$id\""""
 _STEP = 0.05
+_LOOK = 0.5
 _LONG = 24 * 3600.0  # seconds for loading or writing a large file
 _DATABASES = 16
 
@@ -33,9 +46,34 @@ _DATABASES = 16
 class Scratch:
     """A server that has loaded a file."""
 
-    def __init__(self, client: Client, folder: str) -> None:
+    def __init__(self, client: Client, folder: str, process: Process) -> None:
         self.client = client
         self.folder = folder
+        self._process = process
+
+    @contextmanager
+    def ending_with_it(self, other: Process) -> Iterator[None]:
+        """End another tool when this server ends within the block: its client would wait for it for ever."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(_LOOK):
+                try:
+                    self._process.wait(0)
+                except TimeoutError:
+                    continue
+                except (StrongroomError, Cancelled):
+                    pass
+                other.stop()
+                return
+
+        watcher = threading.Thread(target=watch, name="scratch-server-end", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
     def rewritten(self, context: Context) -> RdbReader:
         """Let the server write down what it holds, and walk over that: the proof that it holds it."""
@@ -81,10 +119,10 @@ def loaded(
     argv += ["--dir", folder, "--dbfilename", FILE, "--logfile", f"{folder}/log"]
     argv += ["--save", "", "--appendonly", "no", "--maxmemory", "0", "--daemonize", "no"]
     argv += ["--databases", str(max(databases or 1 << 14, _DATABASES)), "--replicaof", "127.0.0.1", "1"]
-    with context.host.run(argv) as process:
+    with context.host.run(["sh", "-c", _SERVE, "sh", folder, *argv], stdin=True) as process:
         client = Client(context.host, cli, Connection(socket))
         _wait(context, process, client, server, folder)
-        yield Scratch(client, folder)
+        yield Scratch(client, folder, process)
 
 
 def _wait(context: Context, process: Process, client: Client, server: Found, folder: str) -> None:

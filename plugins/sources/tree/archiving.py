@@ -193,6 +193,11 @@ def unpack(
                     f"Not in this backup: {', '.join(gone)}.",
                     remedy="Give paths from the folder on, as docs/offer.pdf.",
                 )
+            if paths and "Cannot hard link to" in said:
+                raise SourceError(
+                    f"What was chosen is another name of a file that was not chosen: {said.strip()[:300]}",
+                    remedy="Choose the name that it links to as well, or the whole folder.",
+                )
             raise _failed("tar", status, said, folder)
 
 

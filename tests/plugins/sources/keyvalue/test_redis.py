@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -15,6 +17,8 @@ import pytest
 
 import strongroom
 from engine.contract.config import build
+from plugins.sources.keyvalue import moving
+from plugins.sources.keyvalue.scratch import FILE, Scratch, loaded
 from plugins.sources.keyvalue.server import KeyValueFamily
 from plugins.sources.redis import Redis
 from plugins.sources.valkey import Valkey
@@ -365,6 +369,66 @@ def test_a_cancel_ends_a_restore_into_the_server(
     watcher.join()
     assert seen.is_set()
     assert time.monotonic() - began < 10
+
+
+def test_a_scratch_server_that_dies_meanwhile_fails_the_restore(
+    redis: Server, opened: Callable[..., KeyValueFamily], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis.client() as client:
+        client.mset({f"key {i}": "v" * 1000 for i in range(20_000)})
+    source = opened(redis)
+    chunks, _ = dumped(source, "redis")
+    _emptied(redis)
+    loaded_ones: list[Scratch] = []
+    make = Scratch.__init__
+
+    def keep(self: Scratch, *values: Any) -> None:
+        make(self, *values)
+        loaded_ones.append(self)
+
+    given = moving._give
+
+    def give(*values: Any) -> None:
+        given(*values)
+        if len(values[-1]) > 100_000 and loaded_ones:
+            scratch = loaded_ones.pop()
+            os.kill(int(scratch.client.info("server")["process_id"]), signal.SIGKILL)
+
+    monkeypatch.setattr(Scratch, "__init__", keep)
+    monkeypatch.setattr(moving, "_give", give)
+    began = time.monotonic()
+    with pytest.raises(strongroom.ToolFailed, match="scratch server gave no keys"):
+        source.restore("redis", chunks)
+    assert time.monotonic() - began < 30
+    with redis.client() as client:
+        assert client.dbsize() == 0
+
+
+def test_a_scratch_server_and_its_file_go_with_whoever_asked_for_them(
+    redis: Server, opened: Callable[..., KeyValueFamily], around: Surroundings
+) -> None:
+    with redis.client() as client:
+        client.set("a", 1)
+    source = opened(redis)
+    chunks, _ = dumped(source, "redis")
+    tools = source._tools
+    with around.context.host.folder() as folder:
+        around.context.host.write_file(f"{folder}/{FILE}", chunks)
+        server = tools.server_taking("", None)
+        with loaded(around.context, tools.client(), server, folder, databases=16) as scratch:
+            assert scratch.client.keyspace() == {0: 1}
+            scratch._process.close_stdin()  # as the end of our process would
+            end = time.monotonic() + 10
+            while Path(folder, FILE).exists() or scratch_answers(scratch):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+
+def scratch_answers(scratch: Scratch) -> bool:
+    try:
+        return scratch.client.text("PING") == "PONG"
+    except strongroom.SourceError:
+        return False
 
 
 def test_a_user_for_backups_needs_little(redis: Server, opened: Callable[..., KeyValueFamily]) -> None:
