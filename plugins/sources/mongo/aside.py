@@ -24,13 +24,17 @@ class Aside:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns or raises; raises `Cancelled` when a cancel comes first."""
+    def call(self, function: Callable[[], T], *, to_its_end: float = 0) -> T:
+        """What `function` returns or raises; raises `Cancelled` when a cancel comes first.
+
+        A cancel leaves the call so many seconds to come to its end: what a server is in the middle of writing
+        would else come in after everybody has looked.
+        """
         self._cancel.raise_if_cancelled()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="mongodb", daemon=True)
             self._thread.start()
-        done = threading.Event()
+        done, ended = threading.Event(), threading.Event()
         found: list[Any] = []
 
         def run() -> None:
@@ -38,13 +42,15 @@ class Aside:
                 found.append((True, function()))
             except BaseException as error:
                 found.append((False, error))
+            ended.set()
             done.set()
 
         self._calls.put(run)
         with self._cancel.calling(done.set):
             while not done.wait(_STEP):
                 pass
-        if not found:
+        if not ended.is_set():
+            ended.wait(to_its_end)
             self._cancel.raise_if_cancelled()
         good, value = found[0]
         if not good:

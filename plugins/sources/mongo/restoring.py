@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
 
 _MOST_METADATA = 32 << 20
+_TO_ITS_END = 10.0  # seconds that a cancel leaves a batch which is on its way
 _BATCH = 4 << 20  # bytes
 _DOCUMENTS = 10_000
 _END = bytes(1024)
@@ -204,7 +205,7 @@ class Restorer:
                 bypass_document_validation=True,
             )
 
-        self._server.call(f"{self._database}.{collection}", insert)
+        self._server.call(f"{self._database}.{collection}", insert, to_its_end=_TO_ITS_END)
 
 
 def _batches(content: Any, size: int, what: str) -> Iterator[list[bytes]]:

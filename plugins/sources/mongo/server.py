@@ -64,12 +64,14 @@ class Server:
 
     # ------------------------------------------------------------------------------ asking
 
-    def call(self, what: str, function: Callable[[MongoClient[dict[str, Any]]], T]) -> T:
-        """Let the driver do something; a cancel is heeded meanwhile."""
+    def call(
+        self, what: str, function: Callable[[MongoClient[dict[str, Any]]], T], *, to_its_end: float = 0
+    ) -> T:
+        """Let the driver do something; a cancel is heeded meanwhile, and leaves it so many seconds to end."""
         client = self._connected()
         try:
             with told(self.connection, what):
-                return self._aside.call(lambda: function(client))
+                return self._aside.call(lambda: function(client), to_its_end=to_its_end)
         except ConnectionFailed:
             self._client = None  # the driver would wait in vain for a server that it has given up
             _let_go(client)

@@ -243,8 +243,8 @@ def test_a_time_series_is_read_and_filled_by_its_buckets(
     source = opened(server)
     ask = source._server.call
 
-    def with_buckets(what: str, function: Any) -> Any:
-        found = ask(what, function)
+    def with_buckets(what: str, function: Any, **more: Any) -> Any:
+        found = ask(what, function, **more)
         if what == "shop" and isinstance(found, list):
             found = [{**found[0], "type": "timeseries"}, {"name": "system.buckets.measured", "options": {}}]
         return found
