@@ -75,8 +75,7 @@ def begin_dump(
     resources = ExitStack()
     try:
         options = resources.enter_context(client.options(tool))
-        if tool.is_mariadb and (events := catalogue.endless_events(client, database)):
-            raise endless(tool, database, events)
+        refuse_endless(client, tool, database)
         history = keeps_history(client, tool, server, database)
         # A restore could not ask a sequence for a default while the table is locked.
         unlocked = ["--skip-add-locks"] if catalogue.has_sequences(client, database) else []
@@ -108,9 +107,12 @@ def begin_dump(
     )
 
 
-def endless(tool: Found, database: str, events: Sequence[str]) -> SourceError:
-    """The error for events at which the tool would never end."""
-    return SourceError(
+def refuse_endless(client: Client, tool: Found, database: str) -> None:
+    """Raise `SourceError` for events at which the tool would never end."""
+    events = catalogue.endless_events(client, database) if tool.is_mariadb else []
+    if not events:
+        return
+    raise SourceError(
         f"{tool.name} never ends at the event {', '.join(map(repr, events))} of {database!r}, for `;;` stands"
         " in its body or comment.",
         remedy="Write it otherwise (ALTER EVENT), such as with a space between.",

@@ -14,7 +14,7 @@ from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import Server
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import MOST, Connection, fit, fits, values_of_url
-from plugins.sources.maria.dumping import arguments, begin_dump, endless, keeps_history
+from plugins.sources.maria.dumping import arguments, begin_dump, keeps_history, refuse_endless
 from plugins.sources.maria.failures import failure
 from plugins.sources.maria.restoring import Restorer, drop
 from plugins.sources.maria.swapping import Swap
@@ -133,8 +133,7 @@ class MariaFamily(strongroom.Source):
         def look(database: str) -> None:
             if database not in there:
                 raise self._missing(repr(database))
-            if tool.is_mariadb and (events := catalogue.endless_events(self._client, database)):
-                raise endless(tool, database, events)
+            refuse_endless(self._client, tool, database)
             self._dump_definitions(database)
             history = keeps_history(self._client, tool, server, database)
             losses = catalogue.losses(self._client, database, with_history=history)

@@ -166,6 +166,15 @@ def tables(asks: Session, version: Version) -> dict[str, Relation]:
     }
 
 
+def tables_now(psql: Psql, database: str, version: Version) -> dict[str, Relation]:
+    """The same, asked in a session of its own."""
+    session = psql.session(database)
+    try:
+        return tables(session, version)
+    finally:
+        session.close()
+
+
 def count_rows(
     session: Session, relations: dict[str, Relation], selection: Selection | None = None
 ) -> Fingerprint:

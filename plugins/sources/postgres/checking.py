@@ -103,11 +103,7 @@ def _role_notes(server: Server, config: DatabasesConfig) -> list[str]:
 
 def _orphans(server: Server, database: str, selection: Selection) -> list[str]:
     """The partitions that would be dumped without the table that they are to be attached to, in words."""
-    session = server.psql.session(database)
-    try:
-        relations = catalogue.tables(session, server.version())
-    finally:
-        session.close()
+    relations = catalogue.tables_now(server.psql, database, server.version())
     found = []
     for oid, each in relations.items():
         line = line_of(relations, oid)

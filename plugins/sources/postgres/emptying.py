@@ -15,11 +15,7 @@ _LARGE_OBJECTS = re.compile(r"(\d+)(?:\.\.(\d+))?")  # one, or from 17 on a rang
 
 def emptying(server: Server, database: str, contents: Contents) -> str:
     """SQL that takes away the rows and large objects that the archive brings."""
-    session = server.psql.session(database)
-    try:
-        relations = catalogue.tables(session, server.version(database))
-    finally:
-        session.close()
+    relations = catalogue.tables_now(server.psql, database, server.version(database))
     filled = contents.of("TABLE DATA")
     named = [f"ONLY {identifier(schema)}.{identifier(name)}" for schema, name in sorted(filled)]
     # A partitioned table is in no archive of rows, and cannot be emptied without its partitions; but where

@@ -26,11 +26,7 @@ def counted(server: Server, database: str, held: Contents | None) -> Fingerprint
 
 def left_standing(server: Server, database: str, held: Contents) -> None:
     """Say which tables were there before a restore over them and are in no backup: they stay."""
-    session = server.psql.session(database)
-    try:
-        relations = catalogue.tables(session, server.version(database))
-    finally:
-        session.close()
+    relations = catalogue.tables_now(server.psql, database, server.version(database))
     kept = _kept(relations, held)
     names = sorted(f"{each.schema}.{each.name}" for oid, each in relations.items() if oid not in kept)
     if names:
