@@ -25,6 +25,7 @@ from engine.contract.adapters import no_log
 from engine.contract.registry import Registry
 from engine.event_bus import EventBus
 from engine.home import Home
+from engine.hosts.private import sweep_private
 from engine.pipeline import leftovers
 from engine.pipeline.runner import run
 from engine.queue import Executor, QueueManager
@@ -202,6 +203,7 @@ class Workspace:
         settled = self.queue.settle_orphans()
         for folder in (self.home.scratch, self.home.spool):
             scratch.sweep(folder, self._was_ours)
+        sweep_private()
         leftovers.sweep(self.store, self.endpoints, self.is_dead)
         services = self._services()
         for execution in {its.id: its for its in (*left_behind(services), *settled)}.values():

@@ -100,6 +100,9 @@ class Source(Adapter):
     overwrite leads there."""
     undoes: bool = False
     """Whether a restore over a filled database that fails leaves it as it was."""
+    untouched: bool = False
+    """Whether a restore that has just failed had not yet touched its target. Only a source that prepares
+    for long before it does has to tell."""
     restores_part: bool = False
     """Whether, as it is configured now, `restore` takes only a part of a backup: then there is nothing to
     compare, and a part never takes the place of a whole."""

@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from engine.contract.hosts import Completed, Host, Process
 from engine.contract.readers import CHUNK
 from engine.errors import SourceError, ToolFailed, ToolMissing
 from engine.hosts.capturing import captured
+from engine.hosts.private import in_memory, private_folder
 
 GRACE = 2.0
 """Seconds between asking a process group to end and forcing it."""
@@ -124,12 +124,7 @@ class LocalHost(Host):
 
     @contextmanager
     def secret_file(self, content: str) -> Iterator[str]:
-        # In memory, and this user's alone, where there is such a folder.
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-        where = runtime if runtime and os.access(runtime, os.W_OK) else None
-        with tempfile.TemporaryDirectory(
-            prefix="strongroom-", dir=where, ignore_cleanup_errors=True
-        ) as folder:
+        with private_folder(in_memory()) as folder:
             path = Path(folder) / "secret"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -138,7 +133,7 @@ class LocalHost(Host):
 
     @contextmanager
     def folder(self) -> Iterator[str]:
-        with tempfile.TemporaryDirectory(prefix="strongroom-", ignore_cleanup_errors=True) as folder:
+        with private_folder() as folder:
             yield folder
 
     def read_file(self, path: str) -> Iterator[bytes]:

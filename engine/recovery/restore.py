@@ -190,9 +190,10 @@ class _Restore:
         with self._recorder.stage(Stage.RESTORE, database):
             try:
                 self._feed(source, database, fetched)
-            except TargetNotEmpty:
-                # Somebody filled it since we looked: it is theirs, and nothing of ours is in it.
-                self._state = lambda: "The target was not touched."
+            except BaseException as error:
+                # One that is not empty was filled since we looked: it is theirs, nothing of ours is in it.
+                if source.untouched or isinstance(error, TargetNotEmpty):
+                    self._state = lambda: "The target was not touched."
                 raise
         if over:
             self._state = lambda: f"{database} holds the backup now, and not what it held before."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -51,8 +51,12 @@ def restore(
     *,
     before: TargetState,
     merge: bool,
+    begun: Callable[[], None],
 ) -> Restored:
-    """Restore every key and function. Nothing of the server is touched before the dump has been loaded."""
+    """Restore every key and function. Nothing of the server is touched before the dump has been loaded.
+
+    `begun` is called when that ends.
+    """
     reader = RdbReader()
     with context.host.folder() as folder:
         context.host.write_file(f"{folder}/{FILE}", walked(chunks, reader))
@@ -66,6 +70,7 @@ def restore(
                     f"Somebody has begun to fill {target.connection.place}.",
                     remedy="Stop what uses it, and restore again.",
                 )
+            begun()
             merging = merge and before is TargetState.FILLED
             moved = _move(context, scratch, target, keyspace, before=before, merging=merging)
     gone = f" {moved.expired:,} had reached their time limit." if moved.expired else ""

@@ -217,10 +217,20 @@ class KeyValueFamily(strongroom.Source):
         if (path := self.file_of(database)) is not None:
             self._filed[path] = filing.restore(self.context, self._tools, path, chunks)
             return
-        merge = self.config.restore_mode == "merge"
-        before = self.target_state(database)
+        self.untouched = True
+
+        def begun() -> None:
+            self.untouched = False
+
         self._restored = placing.restore(
-            self.context, self._tools, self._client, self._release(), chunks, before=before, merge=merge
+            self.context,
+            self._tools,
+            self._client,
+            self._release(),
+            chunks,
+            before=self.target_state(database),
+            merge=self.config.restore_mode == "merge",
+            begun=begun,
         )
 
     def drop(self, database: str) -> None:

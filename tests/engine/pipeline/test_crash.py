@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,18 @@ def test_settling_touches_no_file_of_anybody_else(bench: Bench) -> None:
     bench.workspace.settle()
 
     assert foreign.read_text() == "not ours"
+
+
+def test_settling_removes_the_private_folders_of_a_killed_process(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "strongroom-private-abcdefgh"
+    left.mkdir(mode=0o700)
+    (left / "dump.rdb").write_text("plain")
+    (left / ".lock").touch()
+    os.utime(left / ".lock", (0, 0))
+
+    bench.workspace.settle()
+
+    assert not left.exists()

@@ -287,6 +287,22 @@ def test_a_tool_that_fails_half_way_leaves_the_old_one_and_nothing_else(
     assert files(shop.parent) == (["shop.sqlite"] if overwrite else [])
 
 
+@pytest.mark.parametrize("untouched", [True, False])
+def test_a_source_that_replaces_in_place_tells_whether_it_had_begun_to(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch, untouched: bool
+) -> None:
+    def refused(self: Sqlite, database: str, chunks: Iterable[bytes]) -> None:
+        self.untouched = untouched
+        raise ToolFailed("the scratch server did not start")
+
+    monkeypatch.setattr(Sqlite, "restores_over", True)
+    monkeypatch.setattr(Sqlite, "restore", refused)
+    with pytest.raises(ToolFailed, match="did not start") as raised:
+        restore(backup, overwrite=True)
+    assert ("The target was not touched" in raised.value.message) is untouched
+    assert ("may hold some of the backup" in raised.value.message) is not untouched
+
+
 def test_what_differs_from_the_fingerprint_does_not_take_the_place_of_the_old_one(
     restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -368,7 +368,29 @@ def test_a_cancel_ends_a_restore_into_the_server(
         source.restore("redis", chunks)
     watcher.join()
     assert seen.is_set()
+    assert not source.untouched
     assert time.monotonic() - began < 10
+
+
+def test_a_cancel_before_the_keys_go_over_leaves_the_server_as_it_was_and_says_so(
+    redis: Server, opened: Callable[..., KeyValueFamily], around: Surroundings
+) -> None:
+    fill(redis)
+    source = opened(redis)
+    chunks, _ = dumped(source, "redis")
+    with redis.client() as client:
+        client.flushall()
+        client.set("precious", 1)
+
+        def cut() -> Iterator[bytes]:
+            yield chunks[0][:100]
+            around.cancel.cancel("enough")
+            yield chunks[0][100:]
+
+        with pytest.raises(strongroom.Cancelled):
+            source.restore("redis", cut())
+        assert source.untouched
+        assert client.keys() == [b"precious"]
 
 
 def test_a_scratch_server_that_dies_meanwhile_fails_the_restore(
