@@ -17,6 +17,7 @@ from engine.recorder import Recorder
 from engine.records import Execution
 from engine.recovery import missing
 from engine.recovery.drill import drill_backup
+from engine.recovery.fitting import fit_names
 from engine.recovery.integrity import Verification, verify_backup
 from engine.recovery.requests import RestoreRequest, requests_in
 from engine.recovery.restore import Restored, perform_restore
@@ -74,6 +75,8 @@ def _restore(
             labels |= {"target": done[-1].target, "database": done[-1].database, "kept": done[-1].kept}
         services.store.executions.set_labels(execution.id, labels)
 
+    if len(requests) > 1:
+        fit_names(services, requests, recorder, cancel, execution.id)
     for request in requests:
         try:
             restored = perform_restore(services, request, recorder, cancel, owner=execution.id)

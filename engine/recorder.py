@@ -50,6 +50,8 @@ _MOVING = (DestinationState.UPLOADING, DestinationState.VERIFYING)
 """The states in which an upload is told of again and again."""
 _LOST = (DestinationState.FAILED, DestinationState.CANCELLED)
 _HIDDEN = "•••"
+_SHORTEST = 4
+"""Characters below which a secret would be blotted out of ordinary words."""
 
 
 class Recorder:
@@ -62,7 +64,7 @@ class Recorder:
         self._clock = clock
         self._lock = threading.Lock()
         self._stage = Stage.INITIALIZE
-        self._secrets: set[str] = set()
+        self._secrets: list[str] = []
         self._last_event: dict[str, float] = {}
         self._states: dict[str, DestinationState] = {}
         self._last_store = 0.0
@@ -77,7 +79,9 @@ class Recorder:
 
     def hide(self, *secrets: str) -> None:
         """Blot these texts out of every later line: the last guard, should a tool repeat its password."""
-        self._secrets.update(secret for secret in secrets if len(secret) >= 4)
+        parts = {part for secret in secrets for part in _parts(secret) if len(part) >= _SHORTEST}
+        # The longest first: one that is the beginning of another would leave the other's end.
+        self._secrets = sorted({*self._secrets, *parts}, key=len, reverse=True)
 
     def log(
         self,
@@ -288,6 +292,15 @@ class Recorder:
                 )
             )
         return min(found, default=None)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """A secret, and where it has lines (a key, an environment), what each of them would give away."""
+    yield secret
+    for line in secret.splitlines():
+        if not line.lstrip().startswith("#"):
+            name, _, value = line.partition("=")
+            yield value if value and name.strip().isidentifier() else line.strip()
 
 
 class _Speed:

@@ -42,3 +42,9 @@ def _pair(whole: int, large: int, large_unit: str, small: int, small_unit: str) 
 def counted(count: int, what: str) -> str:
     """`1 backup`, `3 backups`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def sentence(text: object) -> str:
+    """The words with one stop at their end: what a tool or another error said may have its own."""
+    words = str(text).strip()
+    return words if words.endswith((".", "!", "?")) else f"{words}."

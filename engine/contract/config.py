@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from engine.errors import ConfigError
+from engine.units import sentence
 
 ConfigT = TypeVar("ConfigT", bound="AdapterConfig")
 
@@ -179,7 +180,7 @@ def _beside(config: type[AdapterConfig], item: Mapping[str, Any]) -> str:
     if item["type"] == "missing" or empty:
         return "Please fill this in."
     said = _plain(config, item)
-    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
+    return sentence(said[:1].upper() + said[1:])
 
 
 def _plain(config: type[AdapterConfig], item: Mapping[str, Any]) -> str:

@@ -58,7 +58,7 @@ class PosixHost(Host):
     ) -> ShellProcess:
         word = script.new_word()
         said = script.launch(word, argv, env or {}, stdin=stdin)
-        process = ShellProcess(self.open_shell(aside=self._aside), self.aside, with_input=stdin)
+        process = ShellProcess(self.open_shell(aside=self._aside), self.aside, self.name, with_input=stdin)
         try:
             found = process.begin(said, word)
         except BaseException:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from engine.contract.hosts import Host, Process
 from engine.contract.readers import CHUNK
-from engine.errors import Cancelled, StrongroomError
+from engine.errors import Cancelled, ConnectionFailed, StrongroomError
 from engine.hosts import script
 
 GRACE = 2.0
@@ -19,12 +19,14 @@ _START = 60.0
 
 class ShellProcess(Process):
     """A tool at the other end. `pipe` carries its input and output; `aside` makes a host to end it on.
+    `name` is the host's, for people.
 
     Ending the pipe alone would leave the tool running there: SSH and container engines both do so.
     """
 
-    def __init__(self, pipe: Process, aside: Callable[[], Host], *, with_input: bool) -> None:
+    def __init__(self, pipe: Process, aside: Callable[[], Host], name: str, *, with_input: bool) -> None:
         self._pipe = pipe
+        self._name = name
         self._aside = aside
         self._with_input = with_input
         self._pid = 0
@@ -99,6 +101,15 @@ class ShellProcess(Process):
 
     def wait(self, timeout: float | None = None) -> int:
         status = self._pipe.wait(timeout)
+        ours = self._ender is not None or self._gave_up
+        if status < 0 and not ours and not isinstance(self._pipe, ShellProcess):
+            # Of a tool the shell there would have told: this was the pipe itself. A pipe that is a tool of
+            # another shell has had its status told like that, and the two cannot be told apart.
+            raise ConnectionFailed(
+                f"What leads to {self._name} was ended by signal {-status}: what the tool there did is not"
+                " known.",
+                remedy="See whether the machine's memory ran out, or who ended it; then try again.",
+            )
         # Shells say 128 and the signal's number; there are 64 of them.
         return 128 - status if 128 < status <= 192 else status
 

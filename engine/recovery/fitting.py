@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from engine.archive.sidecar import Sidecar
+from engine.cancellation import CancelToken
 from engine.contract.adapters import Source
 from engine.contract.values import BackupFacts
-from engine.errors import UsageError
+from engine.errors import ConfigError, SourceError, UsageError
+from engine.recovery.requests import RestoreRequest
+
+if TYPE_CHECKING:
+    from engine.recorder import Recorder
+    from engine.services import Services
 
 
 def facts_of(sidecar: Sidecar) -> BackupFacts:
@@ -37,3 +47,31 @@ def fit(source: Source, name: str, sidecar: Sidecar, database: str) -> list[str]
             "knows does not come across. Look at what was restored before you rely on it."
         )
     return [*warnings, *source.preflight(database, facts_of(sidecar))]
+
+
+def fit_names(
+    services: Services,
+    requests: Sequence[RestoreRequest],
+    recorder: Recorder,
+    cancel: CancelToken,
+    owner: str,
+) -> None:
+    """Look, before the first database of a set is restored, at the names that people gave for them.
+
+    Raises `ConfigError` or `UsageError` for one that no target can have: then nothing of the set is
+    restored, for it was asked for wrongly. What else would fail one of them is told in its turn.
+    """
+    for request in requests:
+        if request.as_name is None:
+            continue
+        endpoint = services.endpoints.get("source", request.to_source)
+        recorder.hide(*services.endpoints.secrets(endpoint))
+        with services.endpoints.open_source(
+            endpoint, cancel=cancel, owner=owner, choices=request.choices
+        ) as source:
+            try:
+                with suppress(SourceError):
+                    source.target_state(request.as_name)
+            except (ConfigError, UsageError) as error:
+                error.message += " Nothing of the set was restored."
+                raise

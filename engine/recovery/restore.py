@@ -33,7 +33,7 @@ from engine.recovery.loose import fetched_file, look_at
 from engine.recovery.requests import RestoreRequest
 from engine.recovery.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever, not_proven
 from engine.signing import Verdict
-from engine.units import size_text
+from engine.units import sentence, size_text
 
 if TYPE_CHECKING:
     from engine.recorder import Recorder
@@ -78,13 +78,13 @@ class _Restore:
         try:
             return self._run()
         except Cancelled as cancelled:
-            raise Cancelled(f"{cancelled}. {self._state()}") from cancelled
+            raise Cancelled(f"{sentence(cancelled)} {self._state()}") from cancelled
         except StrongroomError as error:
-            stop = "" if error.message.endswith((".", "!", "?")) else "."
-            error.message = f"{error.message}{stop} {self._state()}"
+            error.message = f"{sentence(error.message)} {self._state()}"
             raise
         except Exception as error:
-            raise StrongroomError(f"{type(error).__name__}: {error}. {self._state()}", remedy=BUG) from error
+            said = sentence(f"{type(error).__name__}: {error}")
+            raise StrongroomError(f"{said} {self._state()}", remedy=BUG) from error
 
     def _run(self) -> Restored:
         services, request, recorder = self._services, self._request, self._recorder
@@ -268,7 +268,8 @@ class _Restore:
         if comparison.result is Equality.DIFFERENT:
             raise IntegrityError(
                 f"{database} was restored, but: {comparison.words}",
-                remedy="Use another backup, and verify this one.",
+                remedy="If anything wrote to it meanwhile, stop that and restore again. Else verify this"
+                " backup, and use another one.",
             )
         level = LogLevel.SUCCESS if comparison.result is Equality.EQUAL else LogLevel.WARNING
         self._recorder.log(f"{database}: {comparison.words}", level)
@@ -307,7 +308,7 @@ class _Restore:
                     source.drop(database)  # the engine made it anew in this restore
                 now = source.target_state(database)
         except Exception as error:
-            return f"In which state {database} is now could not be seen: {error}."
+            return f"In which state {database} is now could not be seen: {sentence(error)}"
         if before is TargetState.FILLED:
             return f"The old {database} is gone, as was asked for, and nothing is in its place."
         if now is before:

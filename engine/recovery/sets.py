@@ -23,7 +23,7 @@ def of_set(
     A database whose backup is gone from the destination of `chosen` is taken from another one. What
     belongs to the server and to no database (its name stands in brackets) comes first: the others need
     it. Raises `NotFound` for a database whose backup is nowhere, and `UsageError` for names that are not
-    in the set, or that two would get.
+    in the set, that are not chosen, or that two would get.
     """
     names = names or {}
     databases = chosen.sidecar.databases or (chosen.sidecar.database,)
@@ -44,6 +44,11 @@ def of_set(
         raise NotFound(
             f"Of this set, the backup of {', '.join(lost)} is at no destination.",
             remedy="Restore the others alone: name each by --database.",
+        )
+    if idle := [name for name in names if name not in picked]:
+        raise UsageError(
+            f"{', '.join(idle)} is to have another name, and is not restored.",
+            remedy="Choose it too (--database), or leave its name out.",
         )
     targets = [names.get(name, name) for name in picked]
     if twice := {name for name in targets if targets.count(name) > 1}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,17 @@ class TestDocker(HostConformance):
     @pytest.fixture
     def host(self, cancel: CancelToken, clients: Clients, tmp_path: Path) -> Iterator[Host]:
         yield opened(Docker, cancel, tmp_path, LocalHost(cancel), container="shop-db-1")
+
+
+def test_a_killed_client_is_not_taken_for_the_end_of_the_tool(clients: Clients, tmp_path: Path) -> None:
+    cancel = CancelToken()
+    host = opened(Docker, cancel, tmp_path, LocalHost(cancel), container="shop-db-1")
+    with host.run(["sh", "-c", "echo $PPID; exec sleep 30"]) as process:
+        process.read()
+        client = process._pipe._popen.pid  # type: ignore[attr-defined]
+        os.kill(client, signal.SIGKILL)
+        with pytest.raises(ConnectionFailed, match="leads to the container shop-db-1 was ended by signal 9"):
+            process.wait()
 
 
 class TestPodman(HostConformance):

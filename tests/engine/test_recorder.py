@@ -53,6 +53,14 @@ def test_a_secret_is_blotted_out_of_every_line(recorder: Recorder, store: Store,
     assert "refused" in stored.entry.message
 
 
+def test_each_line_of_a_secret_is_blotted_out_and_the_value_of_each_name(recorder: Recorder) -> None:
+    recorder.hide("# a comment\nTOKEN=geheim-1\nMODE=on\nmQIzA\n", "geheim-1-and-more")
+
+    said = recorder.clean("geheim-1, geheim-1-and-more, mQIzA; a comment; MODE is on")
+
+    assert said == "•••, •••, •••; a comment; MODE is on"
+
+
 def test_bytes_are_told_a_few_times_a_second_and_the_last_word_always(
     recorder: Recorder, seen: list[Event]
 ) -> None:

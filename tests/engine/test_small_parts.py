@@ -17,7 +17,7 @@ from engine.contract.config import AdapterConfig, build, describe, field, field_
 from engine.errors import Cancelled, ConfigError, StrongroomError
 from engine.event_bus import EventBus
 from engine.events import Event, ExecutionQueued
-from engine.units import counted, size_text, span_text
+from engine.units import counted, sentence, size_text, span_text
 
 
 def test_a_cancel_wakes_what_waits_and_calls_what_blocks() -> None:
@@ -175,3 +175,9 @@ def test_a_misspelt_key_is_told_before_the_one_that_is_missing() -> None:
         build(Config, {"hots": "db.example"})
 
     assert (caught.value.field, "host" in caught.value.remedy) == ("hots", True)
+
+
+@pytest.mark.parametrize("said", ["It is lost", "It is lost.", " It is lost.\n"])
+def test_a_sentence_has_one_stop(said: str) -> None:
+    assert sentence(said) == "It is lost."
+    assert sentence("Is it lost?") == "Is it lost?"

@@ -99,6 +99,12 @@ def test_two_databases_under_one_name_are_refused(one: Backup) -> None:
         of_set(known[0], known, WANTED, names={"app": "shop"})
 
 
+def test_another_name_for_what_is_not_chosen_is_refused(one: Backup) -> None:
+    known = copies(one, ("app", "shop"), ("near",))
+    with pytest.raises(UsageError, match="shop is to have another name"):
+        of_set(known[0], known, WANTED, only=["app"], names={"shop": "store"})
+
+
 def test_requests_go_through_labels(one: Backup) -> None:
     several = [RestoreRequest("a", "s", as_name="x", choices={"restore_jobs": "4"}), RestoreRequest("b", "s")]
     assert requests_in({**labels_of(several), "title": "t"}) == several
@@ -123,3 +129,15 @@ def test_one_that_fails_leaves_the_others_their_turn(bench: Bench, one: Backup, 
     ]
     assert (tmp_path / "first.sqlite").exists()
     assert (tmp_path / "third.sqlite").exists()
+
+
+def test_a_name_that_cannot_be_is_refused_before_anything_is_restored(
+    bench: Bench, one: Backup, tmp_path: Path
+) -> None:
+    source = bench.workspace.store.endpoints.list("source")[0]
+    requests = [RestoreRequest(one.id, source.id, as_name=name) for name in ("first", "a\0b")]
+    execution = bench.workspace.wait(bench.workspace.restore(*requests), 60)
+    assert execution.status is Status.FAILED
+    assert execution.error_kind in ("ConfigError", "UsageError")
+    assert "Nothing of the set was restored." in str(execution.error)
+    assert not (tmp_path / "first.sqlite").exists()
