@@ -275,10 +275,15 @@ class Firebird(Engine):
         Path(self.copy).unlink(missing_ok=True)
 
 
+# Without a file of its own, Python's DuckDB paints a progress bar on standard output.
 _EXPORT = """import duckdb, sys
-duckdb.connect(sys.argv[1], read_only=True).execute(f"EXPORT DATABASE '{sys.argv[2]}' (FORMAT parquet)")"""
+connection = duckdb.connect(sys.argv[1], read_only=True)
+connection.execute("SET enable_progress_bar = false")
+connection.execute(f"EXPORT DATABASE '{sys.argv[2]}' (FORMAT parquet)")"""
 _IMPORT = """import duckdb, sys
-duckdb.connect(sys.argv[1]).execute(f"IMPORT DATABASE '{sys.argv[2]}'")"""
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET enable_progress_bar = false")
+connection.execute(f"IMPORT DATABASE '{sys.argv[2]}'")"""
 
 
 class DuckDB(Engine):

@@ -119,6 +119,8 @@ def opened(
     except duckdb.Error as error:
         raise translated(path or folder, error) from error
     try:
+        # Where Python was not started with a file, it would paint one on our standard output.
+        connection.execute("SET enable_progress_bar_print = false")
         if closed_to is not None:
             connection.execute(f"SET allowed_directories = [{text(closed_to)}]")
             connection.execute("SET enable_external_access = false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -337,3 +338,23 @@ def test_a_replaced_file_that_is_open_elsewhere_stays(source: Open, tmp_path: Pa
         holder.kill()
     assert sorted(path.name for path in tmp_path.glob("*.duckdb")) == ["shop.duckdb", "shop_r1.duckdb"]
     assert adapter.replace("shop_r1.duckdb", "shop") == "shop_before_r1.duckdb"
+
+
+def test_nothing_is_painted_on_standard_output(tmp_path: Path) -> None:
+    """A process that was started without a file of its own counts as a person's prompt to DuckDB."""
+    line = (
+        "from pathlib import Path; from engine.cancellation import CancelToken;"
+        "from plugins.sources.duck.opening import opened\n"
+        "with opened(None, Path.cwd(), 500, CancelToken()) as connection:\n"
+        '    connection.execute("SET progress_bar_time = 1")\n'
+        '    its = connection.execute("SELECT count(DISTINCT hash(i)) FROM range(6000000) t(i)").fetchall()\n'
+        "assert its == [(6000000,)]\n"
+    )
+    root = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", line],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
