@@ -32,6 +32,9 @@ LONGEST_WAIT = 60.0
 """Seconds before the first retry, doubled each time up to the longest, with jitter: a server that is
 restarted is back within a minute, and several uploads do not knock at the same instant."""
 
+_WORD = 10.0
+"""Seconds for a dump that failed to end its tool and to say so."""
+
 LINGER, LINGER_GRACE = 3.0, 0.5
 """Seconds after a cancel of the run until what was written must be removed, and those in which that has to
 stop then: a cancelled run has ended within five (DESIGN, section 2)."""
@@ -47,6 +50,8 @@ def upload(ctx: RunnerContext, destination: DestinationContext, artifact: Artifa
         return UploadResult(artifact, Status.CANCELLED, error=str(cancelled), bytes_sent=work.sent)
     except Exception as error:  # any adapter's surprise is this destination's failure, never the run's
         message, remedy = ctx.recorder.clean(_say(error)), ctx.recorder.clean(_remedy(error))
+        if artifact.spool is not None and artifact.spool.failed:
+            artifact.sealed.wait(_WORD)  # the dump's own thread is about to say that it was the dump
         if never_dumped(artifact):
             work.log(f"There is no dump of {artifact.database} to be stored.", LogLevel.WARNING)
             work.tell(DestinationState.WAITING)

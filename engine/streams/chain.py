@@ -1,14 +1,14 @@
 """The chain of streams: dump, compress, encrypt, hash, spool, and back again.
 
-Two threads do it. The caller's iterates over the dump (drivers of databases mind which thread calls
-them) and compresses; the other encrypts, hashes and writes. zstd has worker threads of its own.
+On the way out, two threads do it. The caller's iterates over the dump (drivers of databases mind which
+thread calls them) and compresses; the other encrypts, hashes and writes. zstd has worker threads of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from engine.errors import Cancelled, ChecksumMismatch, StreamError
 from engine.streams.compression import Compression, compressor
 from engine.streams.decompression import decompressor
 from engine.streams.encryption import decrypt, encrypt_into
-from engine.streams.pipe import Pipe, cause
+from engine.streams.pipe import Pipe, cause, pumped
 from engine.streams.spool import Spool
 
 OnProgress = Callable[[int, int], None]
@@ -107,14 +107,32 @@ def decode(
     *,
     cancel: CancelToken,
     sha256: str | None = None,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the plain dump that the artifact in `chunks` holds.
 
     `identities` is None for an artifact that is not encrypted. The end is reached only if age's final
     mark, the compressed stream's end and, where given, the artifact's `sha256` have been seen to be
     right; else `StreamError`, `KeyMissing` or `ChecksumMismatch` is raised in its stead. gzip headers,
     brotli and plain dumps carry no check of their own: give `sha256` for these.
+
+    It is decoded in a thread of its own, a little ahead of whoever writes it down or hands it to a tool.
     """
+
+    def work(put: Callable[[bytes], None]) -> None:
+        with closing(_decoded(chunks, algorithm, identities, cancel, sha256)) as pieces:
+            for piece in pieces:
+                put(piece)
+
+    return pumped(work, cancel, "decode")
+
+
+def _decoded(
+    chunks: Iterable[bytes],
+    algorithm: str,
+    identities: Sequence[str] | None,
+    cancel: CancelToken,
+    sha256: str | None,
+) -> Generator[bytes, None, None]:
     stage = decompressor(algorithm)
     with closing(_checked(chunks, sha256, cancel)) as checked:
         plain = checked if identities is None else decrypt(checked, identities, cancel)

@@ -101,6 +101,11 @@ class Spool:
         return self._finished
 
     @property
+    def failed(self) -> bool:
+        """Whether the writing has ended with an error, or the file is gone."""
+        return self._error is not None
+
+    @property
     def sha256(self) -> str:
         """The SHA-256 of what is written so far, in lower-case hex; the artifact's once finished."""
         return self._hash.hexdigest()

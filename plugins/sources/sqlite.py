@@ -269,7 +269,7 @@ class Sqlite(strongroom.Source):
             )
         temporary = placing.write_beside(path, chunks, self.context.cancel)
         try:
-            placing.prove_whole(temporary, self.context.cancel)
+            placing.prove_and_sync(temporary, self.context.cancel)
             take_over_rights(temporary, path if path.exists() else self.path)
             publish(temporary, path, SIDE_SUFFIXES, over_empty=state is TargetState.EMPTY)
         finally:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from plugins.sources.lite.opening import MAGIC, SIDE_SUFFIXES, connect, patiently, translated
 from plugins.sources.onefile.placing import (
+    WRITEBACK,
+    begin_writing,
     change_places,
     need_free,
     publish,
+    syncing,
     take_over_rights,
     temporary_name,
 )
@@ -21,19 +24,22 @@ _DAMAGED = "See what `PRAGMA integrity_check` says about the source, and restore
 
 
 def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Path:
-    """Write `chunks` to a temporary file (mode 0600) in the folder of `path`, synced; return its path.
+    """Write `chunks` to a temporary file (mode 0600) in the folder of `path`; return its path.
 
-    On any error nothing is left.
+    On any error nothing is left. The kernel is kept writing it down, so that a sync afterwards is short.
     """
     temporary = temporary_name(path)
+    size = asked = 0
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 cancel.raise_if_cancelled()
                 file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+                size += len(chunk)
+                if size - asked >= WRITEBACK:
+                    begin_writing(file.fileno(), asked, size - asked)
+                    asked = size
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise SourceError(
@@ -90,6 +96,18 @@ def prove_whole(path: Path, cancel: CancelToken) -> str:
             remedy=_DAMAGED,
         )
     return ""
+
+
+def prove_and_sync(path: Path, cancel: CancelToken) -> None:
+    """Check a copy as `prove_whole` does, and return when the disk holds it. Raises `SourceError`."""
+    try:
+        with syncing(path):
+            prove_whole(path, cancel)
+    except OSError as error:
+        raise SourceError(
+            f"The disk of {path.parent} did not take the restored database: {error.strerror}.",
+            remedy="Make room there, or look after the disk.",
+        ) from error
 
 
 def _settle(path: Path, lock_timeout: float, cancel: CancelToken) -> None:

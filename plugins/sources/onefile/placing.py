@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from strongroom import SourceError, TargetNotEmpty
 
 Suffixes = tuple[str, ...]
+
+WRITEBACK = 32 << 20
+"""Bytes after which the kernel is asked to begin writing."""
 
 
 def sides(path: Path, suffixes: Suffixes) -> list[Path]:
@@ -66,6 +71,22 @@ def sync_file(path: Path) -> None:
     """Make a file's bytes last."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+@contextmanager
+def syncing(path: Path) -> Iterator[None]:
+    """Make a file's bytes last while the block reads them. Raises `OSError` at its end."""
+    with ThreadPoolExecutor(1, thread_name_prefix="sync") as pool:
+        synced = pool.submit(sync_file, path)
+        yield
+        synced.result()
+
+
+def begin_writing(descriptor: int, start: int, length: int) -> None:
+    """Have the kernel begin to write some bytes of a file to the disk, where it can be asked to."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.cli import documents
 from engine.configuration.keys import Keys
 from engine.events import Event, ExecutionFinished, LogLevel, Stage, Status
+from engine.pipeline import dump
 from engine.records import JobDestination, JobOptions
 from engine.workspace import Workspace
 from tests.conftest import Bench, make_shop, rows_of
@@ -133,6 +136,23 @@ def test_a_dump_that_fails_after_its_last_byte_fails_the_run_and_leaves_nothing(
     assert bench.stored() == []
     assert list(bench.workspace.home.spool.iterdir()) == []
     assert bench.workspace.store.leftovers.list() == []
+
+
+def test_a_failed_dump_is_not_told_as_a_failed_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = dump._failed
+
+    def later(*values: Any) -> None:
+        time.sleep(0.5)  # the uploads know of it by then
+        said(*values)
+
+    monkeypatch.setattr(dump, "_failed", later)
+    shop = make_shop(bench.folder / "shop.sqlite")
+    job = bench.job(source="faulty-source", source_values={"path": str(shop), "fault": "late"})
+
+    log = bench.log_of(bench.run(job))
+
+    assert not any("Upload failed" in line for line in log)
+    assert any("There is no dump of shop to be stored" in line for line in log)
 
 
 def test_an_adapters_own_bug_is_a_failed_run_that_says_so(bench: Bench) -> None:
