@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ def command(
     A file that is given by --file is proven by its sidecar, if that lies beside it. Without one its name
     says what it is, --as which database, and --unproven that you know where it comes from.
 
-    What --set can choose are the source's keys that begin with restore_ (docs/sources.md).
+    What --set can choose are the source's keys that begin with restore_ (docs/sources.md); a key that is
+    given several times is a list.
     """
     from engine.recovery.requests import RestoreRequest
 
@@ -70,10 +71,10 @@ def command(
             as_name=name,
             overwrite=overwrite,
             unproven=unproven,
-            choices=_pairs("--set", choices),
+            choices=_choices(choices),
             file=str(Path(path).expanduser().absolute()) if path is not None else "",
         )
-        requests = _requests(opened, wanted, backup, several, only, _pairs("--rename", rename))
+        requests = _requests(opened, wanted, backup, several, only, _names(rename))
         execution = follow(opened, lambda: opened.restore(*requests), out, verbose=verbose)
     restored = execution.labels.get("restored", [])
     database = execution.labels.get("database") or name
@@ -133,11 +134,29 @@ def _requests(
     return of_set(chosen, opened.catalogue.list(), wanted, only=only, names=names)
 
 
-def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    pairs = {}
+def _names(given: Sequence[str]) -> dict[str, str]:
+    """The other names, by the names in the backup."""
+    names: dict[str, str] = {}
+    for old, new in _pairs("--rename", given):
+        if old in names:
+            raise UsageError(f"--rename gives {old} two names.")
+        if not new:
+            raise UsageError(f"--rename gives {old} no name.")
+        names[old] = new
+    return names
+
+
+def _choices(given: Sequence[str]) -> dict[str, str | list[str]]:
+    """The choices by their keys; one that is given several times is a list."""
+    found: dict[str, list[str]] = {}
+    for key, value in _pairs("--set", given):
+        found.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+
+
+def _pairs(option: str, given: Sequence[str]) -> Iterator[tuple[str, str]]:
     for text in given:
         key, equals, value = text.partition("=")
-        if not equals or not key.strip() or (not value and option == "--rename"):
+        if not equals or not key.strip():
             raise UsageError(f"{option} {text!r} is not of the form NAME=VALUE.")
-        pairs[key.strip()] = value
-    return pairs
+        yield key.strip(), value

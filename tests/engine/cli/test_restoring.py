@@ -85,6 +85,8 @@ def test_a_file_with_its_sidecar_and_one_without(shop: Terminal) -> None:
         (("--file", "x", "--whole-set"), "A file is one database"),
         (("shop-nightly:latest", "--whole-set", "--as", "x"), "--as is for one database"),
         (("shop-nightly:latest", "--rename", "x"), "not of the form NAME=VALUE"),
+        (("shop-nightly:latest", "--rename", "x="), "gives x no name"),
+        (("shop-nightly:latest", "--rename", "x=y", "--rename", "x=z"), "gives x two names"),
         (("shop-nightly:latest", "--set", "restore_jobs"), "not of the form NAME=VALUE"),
     ],
 )
@@ -99,3 +101,30 @@ def test_a_choice_that_the_source_does_not_have_is_refused_before_anything(shop:
     error = shop.json(*restore, code=1)["error"]
     assert "'restore_jobs' is nothing that a restore into this source can choose" in error["message"]
     assert not file(shop, "x").exists()
+
+
+def test_a_choice_that_is_given_several_times_is_a_list(shop: Terminal, tmp_path: Path) -> None:
+    for name in ("offers/one", "offers/two", "bills/one"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    extra = f"""
+[[source]]
+name = "data"
+adapter = "files"
+config = {{ path = "{tmp_path / "data"}" }}
+
+[[job]]
+name = "data-nightly"
+source = "data"
+destinations = ["disk"]
+"""
+    shop.configure(CONFIG + extra)
+    shop.json("run", "data-nightly")
+    shop.said(
+        *("restore", "data-nightly:latest", "--to", "data", "--as", "some"),
+        *("--set", "restore_paths=offers/two", "--set", "restore_paths=bills"),
+    )
+    some = tmp_path / "some"
+    found = sorted(str(path.relative_to(some)) for path in some.rglob("*") if path.is_file())
+    assert found == ["bills/one", "offers/two"]
