@@ -5,6 +5,8 @@ The host is this machine all the same, which the adapter is not told.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,20 @@ def test_a_path_there_is_a_whole_one(tmp_path: Path) -> None:
     source = Sqlite(Sqlite.Config(path="app.db"), Surroundings(tmp_path, host=FarHost()).context)
     with pytest.raises(strongroom.ConfigError, match="no whole path on far"):
         source.databases()
+
+
+def test_a_temporary_folder_without_room_is_named_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = SqliteLab(tmp_path, "wal")
+    lab.make("shop", {"t": [(1, "one")]})
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "df").write_text(
+        "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available'\necho 'disk 9 5 4 /'\n"
+    )
+    (tools / "df").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    source = Sqlite(Sqlite.Config(path=str(lab.first)), Surroundings(tmp_path, host=FarHost()).context)
+    with pytest.raises(strongroom.SourceError, match=rf"{tempfile.gettempdir()} on far has 4,096 free"):
+        source.check()

@@ -242,8 +242,9 @@ class Remote:
         fields = last[0].split() if last else []
         if len(fields) > 3 and fields[3].isdecimal() and int(fields[3]) * 1024 < size:
             raise SourceError(
-                f"The copy needs {size:,} bytes, and {folder} on {self._host.name} has {fields[3]} KiB.",
-                remedy="Make room there.",
+                f"The copy needs {size:,} bytes, and {posixpath.dirname(folder)} on {self._host.name} has"
+                f" {int(fields[3]) * 1024:,} free.",
+                remedy="Make room there, or name another temporary folder by TMPDIR.",
             )
 
     def _warn(self, message: str) -> None:
