@@ -183,6 +183,10 @@ class TargetNotEmpty(SourceError):
     """A restore would replace data, and was not told to."""
 
 
+class NotPutBack(SourceError):
+    """A swap of databases failed half-way, and so did undoing it: the message says what lies where."""
+
+
 class StorageError(StrongroomError):
     """The destination side failed. `transient` is True when trying again may help."""
 

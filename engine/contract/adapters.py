@@ -156,9 +156,22 @@ class Source(Adapter):
     def replace(self, beside: str, database: str) -> str | None:
         """Give `beside` the name `database`; return the name under which the old one is kept, if any.
 
-        On an error the old one has its name back, or the message says which name it has.
+        On an error the old one has its name back; else `NotPutBack` is raised, and says what lies where.
+        Where there is an old one, no cancel ends it half-way.
         """
         raise SourceError(f"{self.title} cannot swap databases by renaming.")
+
+    def resume_replace(self, beside: str, database: str) -> bool:
+        """After a process died within `replace`: finish it if it had begun; return whether it is done.
+
+        By default it is one step, or two renames: where the old one has lost the name, the new one gets it.
+        """
+        if self.target_state(beside) is TargetState.MISSING:
+            return True
+        if self.target_state(database) is not TargetState.MISSING:
+            return False
+        self.replace(beside, database)
+        return True
 
     def beside_name(self, database: str, label: str) -> str:
         """A name of the engine's own beside `database`, valid for this source; `label` makes it unique."""

@@ -73,6 +73,12 @@ def _state_of_target(found: Execution) -> str:
             " in it: look before you use it, and restore again."
         )
     built = found.labels.get(BUILDING)
+    if isinstance(built, dict) and built.get("target"):
+        return (
+            f"It was giving {built.get('database')}, which was whole, the name {built['target']}: that is as"
+            " it was, or holds the backup, with what it held before kept beside it, or it lacks something"
+            " still. The next run or restore puts that in order, and says how it is."
+        )
     if isinstance(built, dict):
         return (
             f"It was building {built.get('database')}, which takes the target's name only once it is whole;"

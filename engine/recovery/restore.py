@@ -20,6 +20,7 @@ from engine.errors import (
     BUG,
     Cancelled,
     IntegrityError,
+    NotPutBack,
     SourceError,
     StrongroomError,
     TargetNotEmpty,
@@ -218,11 +219,37 @@ class _Restore:
             self._feed(source, beside, fetched)
         comparison = self._compare(source, beside, fetched)
         self._cancel.raise_if_cancelled()
-        kept = source.replace(beside, database)
+        unfinished.remember(self._services, self._owner, endpoint, beside, target=database)
+        try:
+            kept = self._replace(source, endpoint, beside, database, found)
+        except NotPutBack:
+            self._state = lambda: f"Nothing is dropped: look at {beside} as well."
+            raise
         self._state = lambda: f"{database} holds the restored backup."
+        unfinished.remember(self._services, self._owner, endpoint, None)
         if kept is None:
             return Restored(endpoint.name, database, comparison)
+        if found is TargetState.MISSING:
+            self._recorder.log(
+                f"{database} came into being while the restore ran: that one is kept as {kept}.",
+                LogLevel.WARNING,
+            )
+            return Restored(endpoint.name, database, comparison, kept)
         return Restored(endpoint.name, database, comparison, self._let_go(endpoint, kept, comparison))
+
+    def _replace(
+        self, source: Source, endpoint: Endpoint, beside: str, database: str, found: TargetState
+    ) -> str | None:
+        if found is TargetState.MISSING:
+            if source.target_state(database) is not TargetState.MISSING:
+                raise TargetNotEmpty(
+                    f"Somebody has made {database} at {endpoint.name} while the restore ran.",
+                    remedy="Restore under another name (--as NAME), or replace it (--overwrite).",
+                )
+            return source.replace(beside, database)
+        # With a token of its own: a cancel must not end it while the name is nobody's.
+        with self._open(endpoint, CancelToken()) as calm:
+            return calm.replace(beside, database)
 
     def _let_go(self, endpoint: Endpoint, kept: str, comparison: Comparison) -> str | None:
         """Drop the old database if the new one is proven; else say where it is."""
@@ -245,9 +272,10 @@ class _Restore:
     def _feed(self, source: Source, database: str, fetched: Fetched) -> None:
         sidecar, recorder = fetched.sidecar, self._recorder
         total = sidecar.size + sidecar.dump_size
+        fed = 0
 
         def counted(plain: Iterable[bytes]) -> Generator[bytes, None, None]:
-            fed = 0
+            nonlocal fed
             for chunk in plain:
                 self._cancel.raise_if_cancelled()
                 yield chunk
@@ -259,8 +287,9 @@ class _Restore:
             # The tool may have stopped reading at its own end mark; the stream's own end counts as well.
             for _ in chunks:
                 pass
-        recorder.progress(sidecar.dump_size, total, stage=Stage.RESTORE, total=total, final=True)
-        recorder.log(f"{size_text(sidecar.dump_size)} restored into {database}.", type=LogType.COMMAND)
+        # A loose file does not tell how large its dump is.
+        recorder.progress(fed, sidecar.size + fed, stage=Stage.RESTORE, total=sidecar.size + fed, final=True)
+        recorder.log(f"{size_text(fed)} restored into {database}.", type=LogType.COMMAND)
 
     def _compare(self, source: Source, database: str, fetched: Fetched) -> Comparison:
         with self._recorder.stage(Stage.VERIFY, database):
@@ -311,9 +340,14 @@ class _Restore:
             return f"In which state {database} is now could not be seen: {sentence(error)}"
         if before is TargetState.FILLED:
             return f"The old {database} is gone, as was asked for, and nothing is in its place."
+        if database.startswith("("):  # what belongs to the server has no state of its own
+            return f"What of {database} had been made by then stays."
         if now is before:
             return f"{database} is {now}, as before."
-        return f"{database}, empty before, holds what was restored so far: empty it before you use it."
+        return (
+            f"{database}, empty before, is not so any more: it holds what was restored so far, or what"
+            " somebody else has put there. Look at it before you empty or use it."
+        )
 
 
 def _left(database: str, now: TargetState, *, undone: bool) -> str:

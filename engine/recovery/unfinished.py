@@ -23,11 +23,20 @@ _LOOKED_AT = 20
 """How many failed executions of a kind are looked at: the last ones."""
 
 
-def remember(services: Services, execution_id: str, endpoint: Endpoint, database: str) -> None:
-    """Write down what is about to be built; of no execution (a script's own call), nothing is."""
-    if services.store.executions.find(execution_id) is not None:
+def remember(
+    services: Services, execution_id: str, endpoint: Endpoint, database: str | None, *, target: str = ""
+) -> None:
+    """Write down what is about to be built, or with `target` that it is about to take that name.
+
+    None: this is over. Of no execution (a script's own call), nothing is written.
+    """
+    if services.store.executions.find(execution_id) is None:
+        return
+    built = None
+    if database is not None:
         where = {"source": endpoint.id, "config": dict(endpoint.config), "host": endpoint.host}
-        services.store.executions.set_labels(execution_id, {BUILDING: {**where, "database": database}})
+        built = {**where, "database": database, "target": target}
+    services.store.executions.set_labels(execution_id, {BUILDING: built})
 
 
 def filling(services: Services, execution_id: str, endpoint: Endpoint, database: str | None) -> None:
@@ -53,12 +62,20 @@ def left_behind(services: Services) -> list[Execution]:
 
 
 def drop_after_crash(services: Services, execution: Execution) -> None:
-    """Drop what a dead execution was building. What cannot be dropped is named in its log. Never raises."""
+    """Drop what a dead execution was building, or finish giving it its target's name. Never raises.
+
+    What cannot be done is told in its log.
+    """
     built = execution.labels.get(BUILDING)
     if not isinstance(built, dict) or execution.kind not in ("restore", "drill"):
         return
     recorder = Recorder(execution.id, services.store, services.emit, clock=services.clock)
-    name = str(built.get("database", ""))
+    name, target = str(built.get("database", "")), str(built.get("target") or "")
+
+    def say(words: str, level: LogLevel = LogLevel.INFO, details: str = "") -> None:
+        recorder.log(words, level, details=details, stage=Stage.RESTORE)
+
+    what = f"The half-built database {name}" if not target else f"The restored database {name}"
     try:
         endpoint = services.endpoints.get("source", str(built.get("source", "")))
         # Where it was built, not where the source leads by now.
@@ -66,26 +83,33 @@ def drop_after_crash(services: Services, execution: Execution) -> None:
             endpoint, config=built.get("config", endpoint.config), host=built.get("host", endpoint.host)
         )
         with services.endpoints.open_source(endpoint, cancel=CancelToken(), owner=execution.id) as source:
-            was_there = source.target_state(name) is not TargetState.MISSING
-            source.drop(name)
+            took = bool(target) and source.resume_replace(name, target)
+            was_there = not took and source.target_state(name) is not TargetState.MISSING
+            if not took:
+                source.drop(name)
     except NotFound:
         # The source is not configured any more: this is said once, for nobody can look there again.
         services.store.executions.set_labels(execution.id, {BUILDING: None})
-        recorder.log(
-            f"The half-built database {name} may still be there: its source is gone from the configuration.",
+        say(
+            f"{what} may still be there: its source is gone from the configuration.",
             LogLevel.WARNING,
-            details="Drop it yourself.",
-            stage=Stage.RESTORE,
+            "Drop it yourself." if not target else f"Look whether {target} is there, and what it holds.",
         )
         return
     except StrongroomError as error:
-        recorder.log(
-            f"The half-built database {name} may still be there: {error.message}",
+        say(
+            f"{what} may still be there: {error.message}",
             LogLevel.WARNING,
-            details="Drop it yourself.",
-            stage=Stage.RESTORE,
+            "Drop it yourself." if not target else f"It was to become {target}: look at both.",
         )
         return
     services.store.executions.set_labels(execution.id, {BUILDING: None})
-    if was_there:
-        recorder.log(f"The half-built database {name} was removed.", stage=Stage.RESTORE)
+    if took:
+        say(
+            f"{target} holds the restored backup. If there was one before, that is kept beside it, with"
+            " `_before_` in its name.",
+            LogLevel.WARNING,
+            "Drop the old one when you have looked at the new one.",
+        )
+    elif was_there:
+        say(f"{what} was removed." + (f" {target} is as it was." if target else ""))

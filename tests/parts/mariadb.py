@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,21 @@ class Server:
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode("utf-8", "replace"))
         return [line.split("\t") for line in done.stdout.decode("utf-8").splitlines()]
+
+    @contextmanager
+    def holding(self, sql: str, database: str) -> Iterator[None]:
+        """Hold what a statement takes, in a session of its own, for as long as the block lasts."""
+        argv = [
+            *(str(self.binaries / "mariadb"), "--no-defaults", f"--socket={self.socket}", "--user=root"),
+            *("--batch", "--skip-column-names", "--unbuffered", f"--database={database}"),
+        ]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as session:
+            assert session.stdin is not None and session.stdout is not None
+            session.stdin.write(f"{sql}; SELECT 'held';\n".encode())
+            session.stdin.flush()
+            assert session.stdout.readline() == b"held\n"
+            yield
+            session.stdin.close()
 
     def databases(self) -> list[str]:
         """Every database but the server's own."""

@@ -19,6 +19,8 @@ _PROVIDERS = frozenset({"innodb", "rdsadmin"})
 
 _SNAPSHOT = frozenset({"innodb", "rocksdb", "tokudb"})
 """The storage engines whose tables are read as of the dump's beginning."""
+_ELSEWHERE = frozenset({"mrg_myisam", "mrg_isam", "federated"})
+"""Those whose tables hold no rows of their own."""
 _TABLE = "TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
 
 # A database's rights that dumping it takes, and those by which its routines are seen at all: without one of
@@ -143,6 +145,20 @@ def has_sequences(client: Client, database: str) -> bool:
     )
 
 
+def views_on(client: Client, database: str, left_out: Sequence[str]) -> dict[str, str]:
+    """The views that use a table or view which is left out of a backup, each with one that it uses."""
+    found = {}
+    rows = client.ask(
+        "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
+        f" WHERE {is_name('TABLE_SCHEMA', database)};"
+    )
+    for view, text in rows if left_out else ():
+        for name in left_out:
+            if view not in left_out and f"{identifier(database)}.{identifier(name)}" in text:
+                found[view] = name
+    return found
+
+
 def endless_events(client: Client, database: str) -> list[str]:
     """The events at which MariaDB's dump tool never ends (seen with 10.11.19): it looks for a delimiter that
     their text does not hold, and tries `;;` again and again."""
@@ -197,8 +213,12 @@ def count_rows(client: Client, database: str) -> Fingerprint:
     if not found:
         return Fingerprint({}, consistent=True)
     names = [f"{identifier(database)}.{identifier(name)}" for name in found]
-    if outside_snapshots(found):
-        begin = "LOCK TABLES " + ", ".join(f"{name} READ" for name in names)
+    if any(found[name] not in _ELSEWHERE for name in outside_snapshots(found)):
+        begin = "LOCK TABLES " + ", ".join(
+            f"{name} READ"
+            for name, engine in zip(names, found.values(), strict=True)
+            if engine not in _ELSEWHERE
+        )
     else:
         begin = (
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
@@ -206,8 +226,12 @@ def count_rows(client: Client, database: str) -> Fingerprint:
         )
     # Of a table with history, the dump holds that too, where the tool can write it.
     kept = {f"{identifier(database)}.{identifier(name)}" for name in versioned(client, database)}
+    # Of a table whose rows are another one's, or another server's, the dump tools write none.
     counts = "; ".join(
-        f"SELECT COUNT(*) FROM {name}{' FOR SYSTEM_TIME ALL' if name in kept else ''}" for name in names
+        "SELECT 0"
+        if engine in _ELSEWHERE
+        else f"SELECT COUNT(*) FROM {name}{' FOR SYSTEM_TIME ALL' if name in kept else ''}"
+        for name, engine in zip(names, found.values(), strict=True)
     )
     rows = client.ask(f"{begin}; {counts};", timeout=24 * 3600)
     return Fingerprint(

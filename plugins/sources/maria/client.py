@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from plugins.sources.maria.connection import Connection
-from plugins.sources.maria.failures import failure
+from plugins.sources.maria.failures import failure, last_words
 from plugins.sources.maria.tools import Found
-from strongroom import Host
+from strongroom import Completed, Host
 
 Row = tuple[str, ...]
 
@@ -65,11 +65,19 @@ class Client:
 
     def run(self, script: bytes, database: str, *, timeout: float = 600.0) -> bytes:
         """Run a script in a database, and return what it printed."""
-        with self.options(self.tool) as options:
-            argv = [self.tool.path, options, *_ARGUMENTS]
-            if database:
-                argv.append(f"--database={database}")
-            done = self._host.capture(argv, stdin=script, timeout=timeout)
+        done = self._run(script, database, timeout)
         if done.exit_status != 0:
             raise failure(self.tool.name, done.exit_status, done.stderr, self.connection, database)
         return done.stdout
+
+    def run_on(self, script: bytes, database: str, *, timeout: float = 600.0) -> str:
+        """Run a script, passing over statements that fail; return what was said of them, "" if none did."""
+        done = self._run(script, database, timeout, "--force")
+        return last_words(self.connection.without_secret(done.stderr)) if "ERROR" in done.stderr else ""
+
+    def _run(self, script: bytes, database: str, timeout: float, *more: str) -> Completed:
+        with self.options(self.tool) as options:
+            argv = [self.tool.path, options, *_ARGUMENTS, *more]
+            if database:
+                argv.append(f"--database={database}")
+            return self._host.capture(argv, stdin=script, timeout=timeout)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 _NAMED = re.compile(rb"(?:INSERT INTO|CREATE TABLE) `((?:[^`]|``)*)`(.*)", re.DOTALL)
+_BEGUN = re.compile(rb"(?:INSERT INTO|CREATE TABLE) `(?:[^`]|``)*", re.DOTALL)
+"""A statement's beginning in which the table's name has not ended yet."""
 _TEXT = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 
 
@@ -55,6 +57,9 @@ class RowCounter:
     def _line(self, data: bytes, at: int) -> int | None:
         """Look at a line; return where the next begins, None when this one has no end yet."""
         end = data.find(b"\n", at)
+        # The only line feed that the tools write as it is stands in a name.
+        while end >= 0 and not self._in_body and _BEGUN.fullmatch(data, at, end):
+            end = data.find(b"\n", end + 1)
         if end < 0:
             return None
         if self._in_body:

@@ -76,6 +76,7 @@ def begin_dump(
     try:
         options = resources.enter_context(client.options(tool))
         refuse_endless(client, tool, database)
+        refuse_views_without_tables(client, database, excluded)
         history = keeps_history(client, tool, server, database)
         # A restore could not ask a sequence for a default while the table is locked.
         unlocked = ["--skip-add-locks"] if catalogue.has_sequences(client, database) else []
@@ -117,6 +118,17 @@ def refuse_endless(client: Client, tool: Found, database: str) -> None:
         " in its body or comment.",
         remedy="Write it otherwise (ALTER EVENT), such as with a space between.",
     )
+
+
+def refuse_views_without_tables(client: Client, database: str, excluded: Sequence[str]) -> None:
+    """Raise `SourceError` for views that no restore could make, as what they use is left out."""
+    if found := catalogue.views_on(client, database, excluded):
+        raise SourceError(
+            "No restore could make "
+            + ", ".join(f"the view {view!r}, which uses {name!r}" for view, name in sorted(found.items())[:3])
+            + f": that is left out of the backups of {database!r}.",
+            remedy="Leave the view out, too (exclude_tables), or take what it uses in.",
+        )
 
 
 def _tool(

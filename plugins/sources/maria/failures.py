@@ -37,9 +37,10 @@ def _make(kind: type[SourceError], message: str, remedy: str) -> _Make:
 
 _PASSWORD = _make(
     ConnectionFailed,
-    "The server {place} refused the password of the user {user!r}.",
-    "Correct the user and the password of the source. A user with unix_socket authentication gets in by the"
-    " server's socket alone: give its path as the host.",
+    "The server {place} refused the password of the user {user!r}, or what else it is known by.",
+    "Correct the user and the password (of the source, or where it has none, in ~/.my.cnf). A user with"
+    " unix_socket authentication gets in by the server's socket alone: give its path as the host. One that"
+    " REQUIRES a certificate needs ssl_cert and ssl_key.",
 )
 _UNREACHABLE = _make(
     ConnectionFailed,
@@ -55,8 +56,14 @@ _WENT_AWAY = _make(
 _NO_RIGHT = _make(
     SourceError,
     "The user {user!r} may not do this in {database!r}: {said}",
-    "For backups, GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON *.* TO it; a restore needs the"
-    " rights to create what is in the backup, and SET USER (or SUPER) for what other users have defined.",
+    "For backups, GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON *.* TO it; a restore needs LOCK TABLES,"
+    " the rights to create what is in the backup, and SET USER (or SUPER) for what other users have defined.",
+)
+_NO_DEFINER = _make(
+    SourceError,
+    "Who has defined a view, routine, trigger or event of {database!r} is not known to {place}: {said}",
+    "Create that user there (it needs no password and no rights of its own to be a definer; what it defined"
+    " runs with its rights), or give what it defined another DEFINER.",
 )
 _TLS = _make(
     ConnectionFailed,
@@ -115,7 +122,8 @@ _BY_NUMBER: dict[int, _Make] = {
     1053: _WENT_AWAY,
     2026: _TLS,
     3159: _TLS,
-    **dict.fromkeys((1044, 1142, 1143, 1227, 1370, 1419, 1449), _NO_RIGHT),
+    1449: _NO_DEFINER,
+    **dict.fromkeys((1044, 1142, 1143, 1227, 1370, 1419), _NO_RIGHT),
 }
 
 
@@ -134,6 +142,8 @@ def failure(
     text = connection.without_secret(stderr)
     said = last_words(text)
     for match in _NUMBER.finditer(text):
+        if match[1] == "2026" and "eof" in said.lower():  # the server's end, told by the library for TLS
+            return _WENT_AWAY(connection, database, said)
         if (make := _BY_NUMBER.get(int(match[1]))) is not None:
             return make(connection, database, said)
     if "insufficent privileges" in text or "insufficient privileges" in text:
@@ -146,6 +156,6 @@ def failure(
         )
     return ToolFailed(
         f"{tool} failed on {database!r} with exit status {status}" + (f": {said}" if said else "."),
-        remedy=remedy or f"See what {tool} says above.",
+        remedy=remedy or f"Correct what {tool} names, and run again; the server's log may say more.",
         exit_status=status,
     )

@@ -14,6 +14,7 @@ from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import identifier
 from plugins.sources.maria.dumping import OPTIONS, is_ended
 from plugins.sources.maria.failures import REFUSED, failure
+from plugins.sources.maria.own_name import database_of, without_own_name
 from strongroom import Cancelled, Context, DumpIncomplete, SourceError
 
 _ENOUGH = 4096
@@ -21,6 +22,12 @@ _TAIL = 4096
 _HEAD = re.compile(rb"(/\*M?!999999\\- enable the sandbox mode \*/ ?\n)?-- (MariaDB|MySQL) dump ")
 _CREATED = re.compile(rb"CHARACTER SET (\w+) COLLATE (\w+)\n")
 _COMMENT = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ ?\n")
+# The dump's own words for how its session takes values. Without the second one, a date that is in no
+# calendar (2023-02-30, which a server takes where it was told to) would become 0000-00-00.
+_MODE = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"
+_LENIENT = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
+# MariaDB alone knows it. A row may break a check that came after it, or that was switched off for it.
+_UNCHECKED = b"/*M!100201 SET SESSION check_constraint_checks = 0 */;\n"
 _ARGUMENTS = (
     *("--batch", "--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
     "--skip-auto-rehash",
@@ -37,12 +44,12 @@ class Restorer:
 
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Restore into a missing or empty database; on any error it is missing or empty again."""
-        recorded, whole = _peek(chunks)
+        recorded, name, whole = _peek(chunks)
         there = catalogue.options_of(self._client, database)
         if there is None:
             self._create(database, recorded)
         try:
-            self._fill(database, whole)
+            self._fill(database, without_own_name(whole, name))
         except BaseException:
             self._undo(database, there)
             raise
@@ -100,8 +107,8 @@ def drop(client: Client, database: str) -> None:
     client.ask(f"DROP DATABASE IF EXISTS {identifier(database)};", timeout=600)
 
 
-def _peek(chunks: Iterable[bytes]) -> tuple[DatabaseOptions | None, Iterator[bytes]]:
-    """Read a dump's beginning; return how its database was made, and what the client is to get."""
+def _peek(chunks: Iterable[bytes]) -> tuple[DatabaseOptions | None, str | None, Iterator[bytes]]:
+    """Read a dump's beginning; return how its database was made, its name, and what the client is to get."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:
@@ -119,4 +126,5 @@ def _peek(chunks: Iterable[bytes]) -> tuple[DatabaseOptions | None, Iterator[byt
             remedy="Restore another backup, or one that such a source made.",
         )
     # A comment that only newer clients of MariaDB understand; binary mode forbids more than it does.
-    return made, chain([_COMMENT.sub(b"", head, count=1)], rest)
+    head = _COMMENT.sub(b"", head, count=1)
+    return made, database_of(head), chain([_UNCHECKED, head.replace(_MODE, _LENIENT, 1)], rest)

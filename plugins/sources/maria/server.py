@@ -14,7 +14,13 @@ from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import Server
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import MOST, Connection, fit, fits, values_of_url
-from plugins.sources.maria.dumping import arguments, begin_dump, keeps_history, refuse_endless
+from plugins.sources.maria.dumping import (
+    arguments,
+    begin_dump,
+    keeps_history,
+    refuse_endless,
+    refuse_views_without_tables,
+)
 from plugins.sources.maria.failures import failure
 from plugins.sources.maria.restoring import Restorer, drop
 from plugins.sources.maria.swapping import Swap
@@ -134,6 +140,7 @@ class MariaFamily(strongroom.Source):
             if database not in there:
                 raise self._missing(repr(database))
             refuse_endless(self._client, tool, database)
+            refuse_views_without_tables(self._client, database, self.config.exclude_tables)
             self._dump_definitions(database)
             history = keeps_history(self._client, tool, server, database)
             losses = catalogue.losses(self._client, database, with_history=history)
@@ -219,7 +226,15 @@ class MariaFamily(strongroom.Source):
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming all tables at once; the old database is kept as `<database>_before_<label>`."""
         _whole_name(database)
-        return Swap(self.context.host, self._client, self._tools.dump(), beside, database).run()
+        return self._swap(beside, database).run()
+
+    def resume_replace(self, beside: str, database: str) -> bool:
+        if catalogue.options_of(self._client, beside) is None:
+            return True  # it goes as the last step
+        return self._swap(beside, database).resume()
+
+    def _swap(self, beside: str, database: str) -> Swap:
+        return Swap(self.context, self._client, self._tools.dump(), beside, database)
 
     def beside_name(self, database: str, label: str) -> str:
         return fit(database, f"_{label}")

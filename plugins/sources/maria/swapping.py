@@ -1,29 +1,24 @@
 """Put a restored database into the place of another one, which is kept: neither server can rename one.
 
 All tables change places in one RENAME TABLE, which happens whole or not at all. What cannot be renamed
-(views, triggers, routines, events) is small: its definitions are taken before, and made again after.
+(views, triggers, routines, events) is small: it is made anew after that. Only triggers, with which no table
+moves, go before. All of it is written down first (see `journal`), so that a crash anywhere loses nothing:
+what was begun is finished later.
 """
 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
 from plugins.sources.maria import catalogue
 from plugins.sources.maria.catalogue import DatabaseOptions, is_name
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import fit, identifier
-from plugins.sources.maria.dumping import for_mysql
-from plugins.sources.maria.failures import failure
+from plugins.sources.maria.definitions import Definitions, waiting
+from plugins.sources.maria.journal import TABLE, Journal, Plan, from_hex, in_hex
 from plugins.sources.maria.tools import Found
-from strongroom import DatabaseMissing, Host, SourceError
-
-_KINDS = {
-    "VIEW": ("information_schema.VIEWS", "TABLE_SCHEMA", "TABLE_NAME", "'VIEW'"),
-    "ROUTINE": ("information_schema.ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_TYPE"),
-    "EVENT": ("information_schema.EVENTS", "EVENT_SCHEMA", "EVENT_NAME", "'EVENT'"),
-    "TRIGGER": ("information_schema.TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME", "'TRIGGER'"),
-}
-_DEFINITIONS = ("--no-data", "--skip-comments", "--default-character-set=utf8mb4", "--no-tablespaces")
+from strongroom import Context, DatabaseMissing, LogLevel, LogType, NotPutBack, SourceError
 
 
 def kept_name(database: str, beside: str) -> str:
@@ -36,15 +31,17 @@ def kept_name(database: str, beside: str) -> str:
 
 
 class Swap:
-    """Makes `beside` the database of that name. Raises `SourceError`s."""
+    """Makes `beside` the database of that name. Raises `SourceError`s; no cancel ends it half-way."""
 
-    def __init__(self, host: Host, client: Client, tool: Found, beside: str, database: str) -> None:
-        self._host = host
-        self._client = client
-        self._tool = tool
+    def __init__(self, context: Context, client: Client, tool: Found, beside: str, database: str) -> None:
+        host = context.host.aside()
+        self._context = context
+        self._client = Client(host, client.tool, client.connection)
+        replaces = tool.is_mariadb and catalogue.server(self._client).is_mariadb
+        self._definitions = Definitions(host, self._client, tool, replaces=replaces)
+        self._journal = Journal(self._client, beside)
         self._beside = beside
         self._database = database
-        self._kept = kept_name(database, beside)
 
     def run(self) -> str | None:
         """Swap; return the name that the old one is kept under, None if there was none."""
@@ -54,67 +51,132 @@ class Swap:
                 f"There is no database {self._beside!r} to put in place.", remedy="Restore again."
             )
         old = catalogue.options_of(self._client, self._database)
-        if old is None:
-            self._create(self._database, new)
-            self._move([(self._beside, self._database)], {self._beside: new})
-            return None
-        if catalogue.options_of(self._client, self._kept) is not None:
-            raise SourceError(
-                f"There is a database {self._kept!r} already.", remedy="Rename or drop it, and restore again."
-            )
-        self._create(self._kept, old)
-        ways = [(self._database, self._kept), (self._beside, self._database)]
-        self._move(ways, {self._database: old, self._beside: new})
-        return self._kept
-
-    def _create(self, database: str, made: DatabaseOptions) -> None:
-        self._client.ask(f"CREATE DATABASE {identifier(database)} {made.words};")
-
-    def _move(self, ways: list[tuple[str, str]], options: dict[str, DatabaseOptions]) -> None:
-        """Give all that each first database holds to the second one, and drop the last of the first ones."""
-        definitions = {source: self._definitions(source, made) for source, made in options.items()}
-        tables = {source: self._tables(source) for source, _ in ways}
-        created = ways[0][1]
-        is_moved = False
+        plan = self._plan(new, old)
         try:
-            for source, _ in ways:
-                self._strip(source)
-            self._rename(ways, tables)
-            is_moved = True
-            for source, target in ways:
-                self._apply(target, definitions[source])
-        except SourceError as error:
-            self._back(ways, tables, definitions, created, is_moved=is_moved, error=error)
+            self._journal.write(plan)
+            self._client.ask(f"CREATE DATABASE {identifier(plan.kept or self._database)} {plan.made};")
+        except SourceError:
+            with suppress(SourceError):
+                self._journal.remove()
             raise
-        self._client.ask(f"DROP DATABASE {identifier(ways[-1][0])};", timeout=600)
-
-    def _back(
-        self,
-        ways: list[tuple[str, str]],
-        tables: dict[str, list[str]],
-        definitions: dict[str, list[bytes]],
-        created: str,
-        *,
-        is_moved: bool,
-        error: SourceError,
-    ) -> None:
-        """Undo a move that failed; if that fails too, the error says what lies where."""
         try:
-            if is_moved:
-                for _, target in ways:
-                    self._strip(target)
-                back = [(target, source) for source, target in reversed(ways)]
-                self._rename(back, {target: tables[source] for source, target in ways})
-            for source, _ in ways:
-                self._strip(source)
-                self._apply(source, definitions[source])
-            self._client.ask(f"DROP DATABASE {identifier(created)};", timeout=600)
-        except SourceError as second:
-            where = f" Its tables are in {self._kept!r}." if is_moved and len(ways) > 1 else ""
-            error.message += (
-                f" Undoing it failed, too: {second.message} {self._database!r} may lack views, triggers,"
-                f" routines or events.{where}"
+            self._go_on(plan)
+        except SourceError as error:
+            self._back(plan, error)
+            raise
+        return plan.kept or None
+
+    def resume(self) -> bool:
+        """Finish what a process that died had begun; False when nothing was."""
+        if catalogue.options_of(self._client, self._beside) is None:
+            return False
+        plan = self._journal.read()
+        if plan is None:
+            return False
+        created = identifier(plan.kept or self._database)
+        self._client.ask(f"CREATE DATABASE IF NOT EXISTS {created} {plan.made};")
+        self._go_on(plan)
+        return True
+
+    # ------------------------------------------------------------------------------------- the steps
+
+    def _plan(self, new: DatabaseOptions, old: DatabaseOptions | None) -> Plan:
+        """All that will be needed, before anything is changed."""
+        tables = {self._beside: self._tables(self._beside)}
+        triggers = {self._beside: self._definitions.triggers(self._beside)}
+        made, _ = self._definitions.take(self._beside, new, lenient=False)
+        routines = self._definitions.routines(self._beside)
+        if old is None:
+            return Plan(self._database, "", new.words, tables, triggers, new=in_hex(made), routines=routines)
+        kept = kept_name(self._database, self._beside)
+        if catalogue.options_of(self._client, kept) is not None:
+            raise SourceError(
+                f"There is a database {kept!r} already.", remedy="Rename or drop it, and restore again."
             )
+        tables[self._database] = self._tables(self._database)
+        triggers[self._database] = self._definitions.triggers(self._database)
+        # The old one may be broken, which may be why it is being replaced.
+        held, lost = self._definitions.take(self._database, old, lenient=True)
+        if lost:
+            self._warn(f"Not all that {self._database} is made of could be taken down to be kept.", lost)
+        grants = self._definitions.grants(self._database)
+        if grants is None:
+            self._warn(
+                f"Rights on single routines of {self._database} could not be read, and may be lost.",
+                "The user of the source may not read mysql.procs_priv. Grant EXECUTE again where it was given"
+                " for single procedures and functions.",
+            )
+        texts = (in_hex(held), in_hex(made))
+        return Plan(self._database, kept, old.words, tables, triggers, *texts, routines, grants or [])
+
+    def _go_on(self, plan: Plan) -> None:
+        """Do what is not done yet. Every step may be done again."""
+        if not self._is_moved(plan):
+            for source in plan.tables:
+                self._definitions.strip(source, only=["TRIGGER"])
+            self._rename(plan, back=False)
+        if plan.kept:
+            self._definitions.strip(plan.kept)
+            if lost := self._definitions.make_what_can_be(plan.kept, from_hex(plan.old)):
+                self._warn(f"Not all that {self._database} was made of could be kept in {plan.kept}.", lost)
+            self._definitions.disable_events(plan.kept)  # it is kept as it was, and does nothing any more
+        self._definitions.strip(self._database, but=plan.routines)
+        self._definitions.make(self._database, from_hex(plan.new))
+        if failed := self._definitions.grant(plan.grants):
+            self._warn(
+                f"Not all rights on single routines of {self._database} could be given again.",
+                "\n".join(failed),
+            )
+        self._client.ask(f"DROP DATABASE {identifier(self._beside)};", timeout=600)
+
+    def _back(self, plan: Plan, error: SourceError) -> None:
+        """Undo a swap that failed; raise `NotPutBack` if that fails, too."""
+        created = plan.kept or self._database
+        try:
+            if self._is_moved(plan):
+                for target in (plan.kept, self._database):
+                    if target:
+                        self._definitions.strip(target, only=["TRIGGER"])
+                self._rename(plan, back=True)
+                self._definitions.strip(self._beside)
+                self._definitions.make(self._beside, from_hex(plan.new))
+                if plan.kept:
+                    self._definitions.strip(self._database)
+                    lost = self._definitions.make_what_can_be(self._database, from_hex(plan.old))
+                    self._definitions.grant(plan.grants)
+                    if lost:
+                        raise SourceError(lost)
+            else:
+                self._give_triggers_back(plan)
+            self._client.ask(f"DROP DATABASE {identifier(created)};", timeout=600)
+            self._journal.remove()
+        except SourceError as second:
+            where = f" Its tables may be in {plan.kept!r}." if plan.kept else ""
+            raise NotPutBack(
+                f"{error.message} Undoing that failed, too: {second.message} {self._database!r} may lack"
+                f" views, triggers, routines or events.{where} The table {TABLE} in {self._beside!r} holds"
+                " what they were.",
+                remedy=error.remedy,
+            ) from error
+
+    def _give_triggers_back(self, plan: Plan) -> None:
+        for database, wanted in plan.triggers.items():
+            if self._definitions.triggers(database) == wanted:
+                continue
+            parts = from_hex(plan.new if database == self._beside else plan.old)
+            lost = self._definitions.make_what_can_be(database, parts, only=["triggers"])
+            if self._definitions.triggers(database) != wanted:
+                raise SourceError(lost or f"Triggers of {database!r} are missing.")
+
+    def _is_moved(self, plan: Plan) -> bool:
+        for source, target in self._ways(plan):
+            if names := plan.tables[source]:
+                return names[0] in self._tables(target)
+        return True
+
+    def _ways(self, plan: Plan) -> list[tuple[str, str]]:
+        ways = [(self._beside, self._database)]
+        return [(self._database, plan.kept), *ways] if plan.kept else ways
 
     # ------------------------------------------------------------------------------------ small parts
 
@@ -126,68 +188,17 @@ class Swap:
         )
         return [name for (name,) in rows]
 
-    def _rename(self, ways: list[tuple[str, str]], tables: dict[str, list[str]]) -> None:
-        moves = [
-            f"{identifier(source)}.{identifier(name)} TO {identifier(target)}.{identifier(name)}"
-            for source, target in ways
-            for name in tables[source]
-        ]
-        if moves:
-            self._client.ask(f"RENAME TABLE {', '.join(moves)};", timeout=600)
-
-    def _named(self, database: str, kind: str) -> list[tuple[str, str]]:
-        table, schema, name, type_of = _KINDS[kind]
-        sql = f"SELECT {type_of}, {name} FROM {table} WHERE {is_name(schema, database)};"  # noqa: S608 - quoted
-        return [(type_name, found) for type_name, found in self._client.ask(sql)]
-
-    def _strip(self, database: str) -> None:
-        """Drop what no rename takes along."""
-        for kind in _KINDS:
-            for type_name, name in self._named(database, kind):
-                self._client.ask(f"DROP {type_name} IF EXISTS {identifier(database)}.{identifier(name)};")
-
-    def _definitions(self, database: str, made: DatabaseOptions) -> list[bytes]:
-        """The statements that make a database's views, triggers, routines and events.
-
-        The database's collation comes first: the server notes it with each of them.
-        """
-        first = f"ALTER DATABASE {made.words};\n".encode()
-        code = self._dumped(database, "--no-create-info", "--routines", "--events", "--triggers")
-        views = [name for _, name in self._named(database, "VIEW")]
-        # Views after routines, which they may call; triggers and events may call anything when they run.
-        more = [self._dumped(database, "--skip-triggers", tables=views)] if views else []
-        return [first + code, *more]
-
-    def _dumped(self, database: str, *which: str, tables: list[str] | None = None) -> bytes:
-        with self._client.options(self._tool) as options:
-            argv = [
-                self._tool.path,
-                options,
-                *_DEFINITIONS,
-                *for_mysql(self._tool),
-                *which,
-                "--",
-                database,
-                *(tables or []),
+    def _rename(self, plan: Plan, *, back: bool) -> None:
+        ways = self._ways(plan)
+        moves = []
+        for source, target in reversed(ways) if back else ways:
+            was, becomes = (target, source) if back else (source, target)
+            moves += [
+                f"{identifier(was)}.{identifier(name)} TO {identifier(becomes)}.{identifier(name)}"
+                for name in plan.tables[source]
             ]
-            done = self._host.capture(argv, timeout=600)
-        if done.exit_status != 0:
-            said = done.stderr
-            raise failure(self._tool.name, done.exit_status, said, self._client.connection, database)
-        return done.stdout
+        if moves:
+            self._client.ask(f"{waiting()}RENAME TABLE {', '.join(moves)};", timeout=600)
 
-    def _apply(self, database: str, definitions: list[bytes]) -> None:
-        for text in definitions:
-            self._client.run(text, database)
-        if database == self._kept:  # it is kept as it was, and does nothing any more
-            self._disable_events(database)
-
-    def _disable_events(self, database: str) -> None:
-        sql = (
-            "SELECT EVENT_NAME, DEFINER FROM information_schema.EVENTS"  # noqa: S608 - quoted
-            f" WHERE {is_name('EVENT_SCHEMA', database)} AND STATUS = 'ENABLED';"
-        )
-        for name, definer in self._client.ask(sql):
-            user, _, place = definer.rpartition("@")
-            by = f"DEFINER = {identifier(user)}@{identifier(place)}"
-            self._client.ask(f"ALTER {by} EVENT {identifier(database)}.{identifier(name)} DISABLE;")
+    def _warn(self, words: str, details: str) -> None:
+        self._context.log(words, LogLevel.WARNING, LogType.COMMAND, details)

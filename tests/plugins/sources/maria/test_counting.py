@@ -27,6 +27,13 @@ INSERT INTO `odd ``name`` (` (`i`) VALUES
 CREATE TABLE `empty` (
   `i` int
 );
+CREATE TABLE `two
+lines` (
+  `i` int
+);
+INSERT INTO `two
+lines` VALUES
+(1);
 DELIMITER ;;
 CREATE PROCEDURE `p`()
 begin
@@ -50,9 +57,15 @@ INSERT INTO `odd ``name`` (` (`i`) VALUES (1),(2);
 CREATE TABLE `empty` (
   `i` int
 );
+CREATE TABLE `two
+lines` (
+  `i` int
+);
+INSERT INTO `two
+lines` VALUES (1);
 -- Dump completed on 2026-11-24  3:00:00
 """
-WANTED = {"plain": 4, "odd `name` (": 2, "empty": 0}
+WANTED = {"plain": 4, "odd `name` (": 2, "empty": 0, "two\nlines": 1}
 
 
 @pytest.mark.parametrize("dump", [A_LINE_A_ROW, A_LINE_A_STATEMENT], ids=["MariaDB's", "MySQL's"])

@@ -1,4 +1,4 @@
-"""MariaDB for real: what a database is made of, rights, the tools' ways to fail, and swapping."""
+"""MariaDB for real: what a database is made of, rights, and the tools' ways to fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import strongroom
 from engine.contract.config import build
-from plugins.sources.maria import catalogue, swapping
+from plugins.sources.maria import catalogue
 from plugins.sources.mariadb import MariaDB
 from plugins.sources.mysql import MySQL
 from strongroom import TargetState
@@ -20,102 +20,7 @@ from strongroom.testing.laboratory import Surroundings, dumped
 from tests.parts.certificates import certificate
 from tests.parts.mariadb import PASSWORD, Server, mariadb, quoted, running  # noqa: F401 - a fixture
 from tests.parts.postgres import tools_folder
-
-# One of everything that a database of an application may hold.
-EVERYTHING = r"""
-CREATE TABLE parents (id int PRIMARY KEY AUTO_INCREMENT, name varchar(80) UNIQUE);
-CREATE TABLE children (
-  id bigint PRIMARY KEY, parent int, CONSTRAINT fk FOREIGN KEY (parent) REFERENCES parents (id),
-  data longblob, bits bit(9), money decimal(30, 10), at datetime(6), doc json,
-  emoji text CHARACTER SET utf8mb4, old text CHARACTER SET latin1,
-  twice bigint AS (id * 2) STORED, KEY (at), FULLTEXT KEY words (emoji)
-) COMMENT 'it''s; a "comment"';
-INSERT INTO parents VALUES (1, 'eins'), (5, 'fünf');
-INSERT INTO children (id, parent, data, bits, money, at, doc, emoji, old) VALUES
-  (1, 1, 0x000A0D1A275C22FF, b'101010101', 12345678901234567890.0123456789, '2026-11-24 01:02:03.456789',
-   '{"a": [1, "x\\ny"]}', 'line\nfeed \\ \' " 漢 😀', 'Zürich'),
-  (2, 5, NULL, NULL, -1, NULL, NULL, '', NULL);
-CREATE TABLE old_fashioned (i int) ENGINE=MyISAM;
-INSERT INTO old_fashioned VALUES (1), (2), (3);
-CREATE TABLE versions (i int) WITH SYSTEM VERSIONING;
-INSERT INTO versions VALUES (1); UPDATE versions SET i = 2;
-CREATE TABLE halves (i int, d date) PARTITION BY RANGE (i)
-  (PARTITION low VALUES LESS THAN (10), PARTITION high VALUES LESS THAN MAXVALUE);
-INSERT INTO halves VALUES (1, '2026-01-01'), (100, '2026-01-02');
-CREATE SEQUENCE numbers START WITH 7; SELECT NEXTVAL(numbers);
-CREATE VIEW seen AS
-  SELECT p.name, c.emoji, add_one(c.id) AS more FROM parents p JOIN children c ON c.parent = p.id;
-"""
-CODE = r"""
-DELIMITER ;;
-CREATE FUNCTION add_one(n bigint) RETURNS bigint DETERMINISTIC
-BEGIN
-  -- INSERT INTO `parents` VALUES
-  RETURN n + 1;
-END;;
-CREATE PROCEDURE clear() BEGIN DELETE FROM children; END;;
-CREATE TRIGGER stamped BEFORE INSERT ON parents FOR EACH ROW SET NEW.name = CONCAT(NEW.name, '!');;
-CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DISABLE DO CALL clear();;
-DELIMITER ;
-"""
-
-
-@pytest.fixture
-def server(mariadb: Server) -> Iterator[Server]:  # noqa: F811
-    before = set(mariadb.databases())
-    yield mariadb
-    for name in set(mariadb.databases()) - before:
-        mariadb.sql(f"DROP DATABASE {quoted(name)}")
-
-
-@pytest.fixture
-def around(tmp_path: Path) -> Surroundings:
-    return Surroundings(tmp_path)
-
-
-@pytest.fixture
-def source(server: Server, around: Surroundings) -> Callable[..., MariaDB]:
-    def opened(adapter: type[Any] = MariaDB, **values: object) -> Any:
-        return adapter(build(adapter.Config, server.values(**values)), around.context)
-
-    return opened
-
-
-def everything(server: Server, name: str = "shop") -> str:
-    server.sql(f"CREATE DATABASE {quoted(name)} CHARACTER SET latin1 COLLATE latin1_german1_ci")
-    # The trigger comes last: it would change the rows on their way in.
-    first, trigger, rest = CODE.partition("CREATE TRIGGER")
-    function = first + "DELIMITER ;\n"
-    server.sql(function, name)
-    server.sql(EVERYTHING, name)
-    server.sql(f"DELIMITER ;;\n{trigger}{rest}", name)
-    return name
-
-
-def whole(server: Server, database: str) -> list[str]:
-    """All of a database as the dump tool writes it, without what differs by nature."""
-    argv = [
-        str(server.binaries / "mariadb-dump"),
-        "--no-defaults",
-        f"--socket={server.socket}",
-        "--user=root",
-        "--skip-comments",
-        "--routines",
-        "--events",
-        "--triggers",
-        "--hex-blob",
-        "--default-character-set=utf8mb4",
-        database,
-    ]
-    text = subprocess.run(argv, check=True, capture_output=True).stdout.decode("utf-8")
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def made_with(server: Server, database: str) -> list[str]:
-    columns = "SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME"
-    rows = server.sql(f"SELECT {columns} FROM information_schema.SCHEMATA")  # noqa: S608
-    return next(row[1:] for row in rows if row[0] == database)
-
+from tests.plugins.sources.maria.conftest import everything, made_with, whole
 
 # ----------------------------------------------------------------------------------- what is in it
 
@@ -348,61 +253,6 @@ def test_a_password_is_in_no_argument(server: Server, source: Callable[..., Any]
         for path in tmp_path.rglob("*")
         if path.is_file() and PASSWORD in path.read_text("utf-8", "replace")
     ]
-
-
-# ---------------------------------------------------------------------------------------- swapping
-
-
-def test_a_swap_moves_all_of_both(server: Server, source: Callable[..., Any]) -> None:
-    old = everything(server)
-    server.sql("CREATE DATABASE newer CHARACTER SET utf8mb4; CREATE TABLE newer.t (i int)")
-    server.sql("CREATE VIEW v AS SELECT i FROM t; CREATE PROCEDURE p() SELECT 1;", "newer")
-    server.sql("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.i = NEW.i + 1", "newer")
-    before, wanted = whole(server, old), whole(server, "newer")
-    here = source()
-    beside = here.beside_name(old, "r1")
-    here.restore(beside, dumped(here, "newer")[0])
-    kept = here.replace(beside, old)
-    assert kept == "shop_before_r1"
-    assert whole(server, old) == wanted and made_with(server, old)[0] == "utf8mb4"
-    assert whole(server, kept) == before and made_with(server, kept)[0] == "latin1"
-    assert here.target_state(beside) is TargetState.MISSING
-
-
-def test_an_event_of_the_old_database_runs_no_more(server: Server, source: Callable[..., Any]) -> None:
-    server.sql("CREATE DATABASE shop; CREATE DATABASE beside")
-    server.sql("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "shop")
-    server.sql("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 2", "beside")
-    kept = source().replace("beside", "shop")
-    states = server.sql("SELECT EVENT_SCHEMA, STATUS FROM information_schema.EVENTS ORDER BY 1")
-    assert states == [["shop", "ENABLED"], [kept, "DISABLED"]]
-
-
-@pytest.mark.parametrize("step", ["_rename", "_apply"])
-def test_a_swap_that_fails_leaves_both_as_they_were(
-    server: Server, source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    old = everything(server)
-    here = source()
-    beside = here.beside_name(old, "r1")
-    here.restore(beside, dumped(here, old)[0])
-    server.sql("INSERT INTO parents (name) VALUES ('newest')", beside)
-    before, other = whole(server, old), whole(server, beside)
-    real = getattr(swapping.Swap, step)
-    calls: list[int] = []
-
-    def failing(self: Any, *arguments: Any, **more: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 1:
-            raise strongroom.SourceError("it broke", remedy="mend it")
-        return real(self, *arguments, **more)
-
-    monkeypatch.setattr(swapping.Swap, step, failing)
-    with pytest.raises(strongroom.SourceError, match="it broke"):
-        here.replace(beside, old)
-    assert whole(server, old) == before
-    assert whole(server, beside) == other
-    assert sorted(server.databases()) == [old, beside]
 
 
 def test_the_servers_own_databases_are_no_targets(source: Callable[..., Any]) -> None:

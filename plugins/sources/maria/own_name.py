@@ -1,0 +1,102 @@
+"""What of a dump names its own database, and would lead a copy of another name into the original.
+
+The dump tools write names without their database, but for two things that the servers keep as they were:
+a trigger's own text up to its body (`CREATE TRIGGER shop.t BEFORE INSERT ON shop.orders`), and a column's
+default that asks a sequence (`nextval(`shop`.`numbers`)`). Bodies are their author's, and stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+_TRIGGER = b"\nDELIMITER ;;\n/*!50003 CREATE*/"
+_TABLE = b"\nCREATE TABLE `"
+_KEPT = max(len(_TRIGGER), len(_TABLE))
+_TABLE_ENDS = b"\n) "
+_MOST = 4 << 20
+"""Bytes of a table's definition, or of a trigger's beginning, that are waited for at most."""
+
+_GAP = rb"(?:\s|/\*(?!!).*?\*/|--\s[^\n]*\n|#[^\n]*\n)"
+_NAME = rb"(?:`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"|[0-9A-Za-z_$\x80-\xff]+)"
+_OWNER = rb"(?:" + _NAME + _GAP + rb"*\." + _GAP + rb"*)?"
+_BEGINNING = re.compile(
+    _TRIGGER.replace(b"*", rb"\*")
+    + rb" (?:/\*!50017 DEFINER=.*?\*/ )?/\*!50003 TRIGGER" + _GAP + rb"+"
+    + rb"(?:IF" + _GAP + rb"+NOT" + _GAP + rb"+EXISTS" + _GAP + rb"+)?"
+    + rb"(?P<one>" + _OWNER + rb")" + _NAME + _GAP + rb"+(?:BEFORE|AFTER)\b"
+    + rb"(?:(?:" + _GAP + rb"|,)+" + _NAME + rb")+?" + _GAP + rb"+ON" + _GAP + rb"+"
+    + rb"(?P<two>" + _OWNER + rb")" + _NAME + _GAP + rb"+FOR" + _GAP,
+    re.DOTALL | re.IGNORECASE,
+)  # fmt: skip
+_DATABASE = re.compile(rb"^-- Host: .*?    Database: (.*)$", re.MULTILINE)
+# Strings (a column's comment) and other names go by as they are.
+_ASKS = re.compile(
+    rb"'(?:[^'\\]|\\.|'')*'|(?P<ask>\b(?:next|last)val\()(?P<of>`(?:[^`]|``)*`)\.(?=`)|`(?:[^`]|``)*`",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def database_of(head: bytes) -> str | None:
+    """The database that a dump says it is of, in its first lines; None where it does not."""
+    match = _DATABASE.search(head)
+    return match[1].decode("utf-8", "surrogateescape") if match and match[1] else None
+
+
+def without_own_name(chunks: Iterable[bytes], database: str | None) -> Iterator[bytes]:
+    """The dump of that database in which triggers and sequences' defaults do not name it any more."""
+    held = b"\n"  # so that a dump's very first line begins like any other
+    first = True
+    for chunk in chunks:
+        out, held = _looked_through(held + chunk, database, is_last=False)
+        yield out[1:] if first and out else out
+        first = first and not out
+    out, _ = _looked_through(held, database, is_last=True)
+    yield out[1:] if first else out
+
+
+def _looked_through(data: bytes, database: str | None, *, is_last: bool) -> tuple[bytes, bytes]:
+    """What may go on, and what has to wait for what follows it."""
+    out: list[bytes] = []
+    at = 0
+    while True:
+        starts = [start for mark in (_TRIGGER, _TABLE) if (start := data.find(mark, at)) >= 0]
+        if not starts:
+            stop = len(data) if is_last else max(at, len(data) - _KEPT)
+            return b"".join([*out, data[at:stop]]), data[stop:]
+        start = min(starts)
+        out.append(data[at:start])
+        is_trigger = data.startswith(_TRIGGER, start)
+        found = _trigger(data, start) if is_trigger else _table(data, start, database)
+        if found is None:
+            if not is_last and len(data) - start < _MOST:
+                return b"".join(out), data[start:]
+            found = data[start : start + 1], start + 1
+        text, at = found
+        out.append(text)
+
+
+def _trigger(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """A trigger's beginning without its database, and where it ends; None when that has not come yet."""
+    match = _BEGINNING.match(data, start)
+    if match is None:
+        # An end without a beginning that is understood: it stays as it is.
+        end = data.find(b"*/;;\n", start)
+        return (data[start:end], end) if end >= 0 else None
+    text = data[start : match.start("one")] + data[match.end("one") : match.start("two")]
+    return text + data[match.end("two") : match.end()], match.end()
+
+
+def _table(data: bytes, start: int, database: str | None) -> tuple[bytes, int] | None:
+    end = data.find(_TABLE_ENDS, start)
+    if end < 0:
+        return None
+    text = data[start:end]
+    if database is None or b"val(`" not in text:
+        return text, end
+    own = b"`" + database.encode("utf-8", "surrogateescape").replace(b"`", b"``") + b"`"
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        return match["ask"] if match["ask"] and match["of"] == own else match[0]
+
+    return _ASKS.sub(plain, text), end
