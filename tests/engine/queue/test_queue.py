@@ -73,6 +73,7 @@ def test_the_limit_is_read_live_while_runs_wait(line: Line) -> None:
     eventually(line.runs(ids[0]))
     line.store.settings.set("maxConcurrentJobs", 3)
     eventually(line.runs(ids[2]))
+    eventually(lambda: line.work.at_once == 3)
     assert line.status(ids[3]) is Status.PENDING
     line.work.gate.set()
     for its in ids:

@@ -18,6 +18,7 @@ from engine.errors import (
     ChecksumMismatch,
     IntegrityError,
     KeyMissing,
+    NotPutBack,
     SourceError,
     StrongroomError,
     TargetNotEmpty,
@@ -383,6 +384,72 @@ def test_a_cancel_before_the_swap_keeps_the_old_one(
         restore(backup, overwrite=True)
     assert rows_of(shop) == spoiled
     assert files(shop.parent) == ["shop.sqlite"]
+
+
+def test_a_database_that_appears_meanwhile_stays(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody said that it may be replaced, for it was not there."""
+    count = Sqlite.fingerprint
+    copy = shop.parent / "copy.sqlite"
+
+    def meanwhile(self: Sqlite, database: str) -> Fingerprint:
+        found = count(self, database)
+        make_shop(copy, rows=1)
+        return found
+
+    monkeypatch.setattr(Sqlite, "fingerprint", meanwhile)
+    with pytest.raises(TargetNotEmpty, match=r"Somebody has made copy .* while the restore ran.*was removed"):
+        restore(backup, as_name="copy")
+    assert len(rows_of(copy)["customers"]) == 1
+    assert files(shop.parent) == ["copy.sqlite", "shop.sqlite"]
+
+
+def test_one_that_appears_at_the_last_moment_is_kept(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = Sqlite.replace
+
+    def meanwhile(self: Sqlite, beside: str, database: str) -> str | None:
+        make_shop(shop.parent / "copy.sqlite", rows=1)
+        return swap(self, beside, database)
+
+    monkeypatch.setattr(Sqlite, "replace", meanwhile)
+    restored = restore(backup, as_name="copy")
+    assert restored.kept is not None
+    assert len(rows_of(shop.parent / restored.kept)["customers"]) == 1
+    assert any(f"is kept as {restored.kept}" in line for line in restore.log)
+
+
+def test_a_swap_is_not_ended_half_way_by_a_cancel(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows_of(shop)
+    spoil(shop)
+    swap = Sqlite.replace
+
+    def cancelled(self: Sqlite, beside: str, database: str) -> str | None:
+        restore.cancel.cancel("enough")
+        self.context.cancel.raise_if_cancelled()
+        return swap(self, beside, database)
+
+    monkeypatch.setattr(Sqlite, "replace", cancelled)
+    restore(backup, overwrite=True)
+    assert rows_of(shop) == before
+
+
+def test_after_a_swap_that_was_left_half_way_nothing_is_dropped(
+    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(shop)
+
+    def broken(self: Sqlite, beside: str, database: str) -> None:
+        raise NotPutBack("The tables are in both.")
+
+    monkeypatch.setattr(Sqlite, "replace", broken)
+    with pytest.raises(NotPutBack, match=r"in both\. Nothing is dropped: look at shop_restore_"):
+        restore(backup, overwrite=True)
+    assert any("_restore_" in name for name in files(shop.parent))
 
 
 def test_what_could_not_be_removed_is_named(

@@ -42,13 +42,41 @@ workspace.wait(workspace.restore(RestoreRequest(sys.argv[2], sys.argv[3], overwr
 """
 
 
-def killed_while_it_builds(bench: Bench) -> tuple[Job, str]:
+# The same, killed while the new database takes the old one's name.
+SWAPPING = """
+import plugins.sources.lite.placing as placing
+change_places = placing.change_places
+
+
+def stop():
+    print("built", flush=True)
+    sys.stdin.readline()
+
+
+def change(beside, path, kept, suffixes):
+    if moment == "before":
+        stop()
+    if moment == "between":
+        path.rename(kept)
+        stop()
+    change_places(beside, path, kept, suffixes)
+    stop()
+
+
+moment = sys.argv[4]
+placing.change_places = change
+Sqlite.restore = fill
+"""
+
+
+def killed_while_it_builds(bench: Bench, moment: str = "") -> tuple[Job, str]:
     """Kill a restore that has built its copy, and say of which job, and how the copy is called."""
     job = bench.job()
     bench.run(job)
     [backup] = bench.workspace.catalogue.list()
+    program = CHILD.replace("workspace = W", f"{SWAPPING}workspace = W", 1) if moment else CHILD
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(bench.workspace.home.root), backup.id, job.source_id],
+        [sys.executable, "-c", program, str(bench.workspace.home.root), backup.id, job.source_id, moment],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
@@ -59,8 +87,8 @@ def killed_while_it_builds(bench: Bench) -> tuple[Job, str]:
         assert child.stdout.readline() == "built\n"
         os.kill(child.pid, signal.SIGKILL)
         child.wait(10)
-    [built] = [path.name for path in bench.folder.glob("*_restore_*")]
-    return job, built
+    built = [path.name for path in bench.folder.glob("*_restore_*") if "_before_" not in path.name]
+    return job, built[0] if built else ""
 
 
 @pytest.mark.parametrize("told_before", [False, True])
@@ -117,3 +145,24 @@ def test_a_killed_restore_within_a_database_says_that_it_may_be_mixed(bench: Ben
     executions.set_labels(dead.id, {"filling": "shop at the till"})
     [settled] = bench.workspace.queue.settle_orphans()
     assert "shop at the till may hold some of the backup" in (settled.remedy or "")
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
+def test_a_restore_that_is_killed_in_its_swap_is_finished_or_was_not_begun(bench: Bench, moment: str) -> None:
+    shop = bench.folder / "shop.sqlite"
+    killed_while_it_builds(bench, moment)
+    old = rows_of(shop if moment == "before" else next(bench.folder.glob("*_before_*")))
+
+    [dead] = bench.workspace.settle()
+
+    assert "the name shop" in (dead.remedy or "")
+    log = " ".join(bench.log_of(dead))
+    kept = list(bench.folder.glob("*_before_*"))
+    assert rows_of(shop) == old, "the backup is what it holds"
+    if moment == "before":
+        assert kept == [] and "shop is as it was" in log
+    else:
+        assert [rows_of(path) for path in kept] == [old]
+        assert "shop holds the restored backup" in log and "`_before_`" in log
+    assert [path for path in bench.folder.glob("*_restore_*") if path not in kept] == []
+    assert bench.workspace.settle() == []
