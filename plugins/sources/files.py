@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pydantic
 
 import strongroom
-from plugins.sources.tree import archiving, choosing, picking, placing
+from plugins.sources.tree import archiving, choosing, looking, picking, placing
 from plugins.sources.tree.archiving import Tools
 from strongroom import Context, Dump, Fingerprint, SourceReport, TargetState
 
@@ -33,9 +33,9 @@ class Files(strongroom.Source):
         )
         include: list[str] = strongroom.field(
             title="Only these",
-            description="Names at any depth (*.pdf), or paths from the folder on (docs/**). Left empty:"
-            " everything.",
-            placeholder="docs/**",
+            description="Names at any depth (*.pdf), or paths from the folder on (docs/letters), a folder"
+            " with all below it. Left empty: everything.",
+            placeholder="docs/letters",
             default_factory=list,
             advanced=True,
         )
@@ -113,16 +113,13 @@ class Files(strongroom.Source):
     # ---------------------------------------------------------------------------------- looking
 
     def check(self) -> SourceReport:
-        """See that every chosen file can be read."""
-        tools = self._tools()
-        self._need(self.config.path)
-        if denied := placing.unreadable(self.context.host, tools, self._chosen(self.config.path)):
-            more = f", and {len(denied) - 5} more" if len(denied) > 5 else ""
-            raise strongroom.SourceError(
-                f"Not all of {self.config.path} is open to this user: {', '.join(denied[:5])}{more}.",
-                remedy="Run as a user that may read them (the owner, or root), or leave them out (exclude).",
-            )
-        return SourceReport("files", tools.version, (self._own,), (tools.as_tool(),))
+        """See that every chosen file can be read, and that every pattern of `include` chooses one."""
+        tools, config = self._tools(), self.config
+        self._need(config.path)
+        chosen = self._chosen(config.path)
+        unmet = looking.look(self.context, tools, config.path, chosen, config.include)
+        notes = (f"{unmet} {choosing.CORRECT}",) if unmet else ()
+        return SourceReport("files", tools.version, (self._own,), (tools.as_tool(),), notes)
 
     def databases(self) -> list[str]:
         return [self._own]
@@ -147,8 +144,14 @@ class Files(strongroom.Source):
     def dump(self, database: str, *, fingerprint: bool = True) -> Dump:
         folder = self.folder_of(database)
         self._need(folder)
-        chosen = self._chosen(folder)
-        return archiving.begin_dump(self.context, self._tools(), folder, chosen, fingerprint=fingerprint)
+        return archiving.begin_dump(
+            self.context,
+            self._tools(),
+            folder,
+            self._chosen(folder),
+            self.config.include,
+            fingerprint=fingerprint,
+        )
 
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Unpack into a folder that is made for it, or is empty; on any error it is gone or empty again."""

@@ -9,7 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from plugins.sources.feeding import feed
+from plugins.sources.tree import choosing
+from plugins.sources.tree.choosing import Wanted
 from plugins.sources.tree.scanning import TarScanner
+from plugins.sources.tree.wording import shortened, shown
 from strongroom import (
     Cancelled,
     Context,
@@ -75,11 +78,22 @@ def tools_of(host: Host) -> Tools:
     return Tools(found["find"][0], found["tar"][0], found["tar"][1])
 
 
-def begin_dump(context: Context, tools: Tools, folder: str, chosen: list[str], *, fingerprint: bool) -> Dump:
-    """Start to archive; `chosen` is find's command line. Raises `SourceError`s."""
+def begin_dump(
+    context: Context,
+    tools: Tools,
+    folder: str,
+    chosen: list[str],
+    include: Sequence[str] = (),
+    *,
+    fingerprint: bool,
+) -> Dump:
+    """Start to archive; `chosen` is find's command line. Raises `SourceError`s.
+
+    Of the patterns `include` it is told which have chosen no file, if any.
+    """
     resources = ExitStack()
     try:
-        finder = context.host.run([tools.find, *chosen])
+        finder = context.host.run([tools.find, *chosen], env={"LC_ALL": "C"})
         resources.callback(finder.kill)
         argv = [tools.tar, *_CREATE, f"--directory={folder}", *_FROM_US]
         archiver = context.host.run(argv, env={"LC_ALL": "C", "TZ": "UTC"}, stdin=True)
@@ -89,12 +103,12 @@ def begin_dump(context: Context, tools: Tools, folder: str, chosen: list[str], *
         raise
     scanner = TarScanner(sums=fingerprint)
     return Dump(
-        _chunks(context, finder, archiver, scanner, folder),
+        _chunks(context, finder, archiver, scanner, folder, Wanted(include)),
         engine_version=tools.version,
         tool_version=f"tar {tools.version}",
         fingerprint=scanner.fingerprint if fingerprint else None,
         close=resources.close,
-        details=" ".join([tools.find, *chosen, "|", *argv]),
+        details=shown([tools.find, *chosen, "|", *argv]),
     )
 
 
@@ -109,35 +123,48 @@ def counted(context: Context, tools: Tools, folder: str, chosen: list[str]) -> F
 
 
 def _chunks(
-    context: Context, finder: Process, archiver: Process, scanner: TarScanner, folder: str
+    context: Context, finder: Process, archiver: Process, scanner: TarScanner, folder: str, wanted: Wanted
 ) -> Iterator[bytes]:
-    feeder = threading.Thread(target=_pass_names, args=(finder, archiver), name="files-found", daemon=True)
+    given = (finder, archiver, wanted)
+    feeder = threading.Thread(target=_pass_names, args=given, name="files-found", daemon=True)
     feeder.start()
     for chunk in archiver:
         scanner.feed(chunk)
         yield chunk
     status = archiver.wait()
-    found = finder.wait()
+    finding = finder.wait()
     context.cancel.raise_if_cancelled()
-    if found != 0:
-        raise _failed("find", found, finder.stderr(), folder)
-    _judge(context, status, archiver.stderr(), folder)
+    _judge(context, status, archiver.stderr(), folder)  # first: find is stopped when tar has gone
+    if finding != 0:
+        raise _failed("find", finding, finder.stderr(), folder)
     scanner.finish()
+    feeder.join()
+    wanted.refuse_nothing(folder)
+    if words := wanted.words(folder):
+        context.log(words, LogLevel.WARNING, LogType.GENERAL, choosing.CORRECT)
 
 
-def _pass_names(finder: Process, archiver: Process) -> None:
+def _pass_names(finder: Process, archiver: Process, wanted: Wanted) -> None:
     """Give tar what find finds, after the folder itself, and the folders on the way to each."""
-    rest = b""
     folders = {b""}
     try:
         archiver.write(b".\0")
-        for chunk in finder:
-            *entries, rest = (rest + chunk).split(b"\0")
+        for entries in found(finder):
+            for each in entries:
+                wanted.see(each[:1], each[1:])
             archiver.write(b"".join(b"./" + name + b"\0" for each in entries for name in _new(each, folders)))
     except (OSError, StrongroomError, Cancelled):
-        return  # tar has ended, or somebody cancelled; its own end says which
+        finder.stop()  # tar has ended, or somebody cancelled; its own end says which
     finally:
         archiver.close_stdin()
+
+
+def found(finder: Process) -> Iterator[list[bytes]]:
+    """What find prints, some entries at a time: of each its kind (a letter), and its path."""
+    rest = b""
+    for chunk in finder:
+        *entries, rest = (rest + chunk).split(b"\0")
+        yield entries
 
 
 def _new(entry: bytes, folders: set[bytes]) -> Iterator[bytes]:
@@ -153,7 +180,7 @@ def _new(entry: bytes, folders: set[bytes]) -> Iterator[bytes]:
 
 def _judge(context: Context, status: int, said: str, folder: str) -> None:
     """Let pass what changed while it was read, and say so; raise for everything else."""
-    lines = [_PREFIX.sub("", line) for line in said.splitlines() if line.strip()]
+    lines = [shortened(_PREFIX.sub("", line)) for line in said.splitlines() if line.strip()]
     changed = [line for line in lines if _CHANGED.search(line)]
     wrong = [line for line in lines if not _CHANGED.search(line) and not _HARMLESS.search(line)]
     if status not in (0, 1, 2) or (status == 2 and (wrong or not changed)):
@@ -208,8 +235,10 @@ def _scanned(chunks: Iterable[bytes], scanner: TarScanner) -> Iterator[bytes]:
 
 
 def _failed(tool: str, status: int, said: str, folder: str) -> SourceError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [shortened(line.strip()) for line in said.splitlines() if line.strip()]
     words = "; ".join(lines[:3])
+    if "File name too long" in said:
+        return too_long(folder, words)
     if "Permission denied" in said or "Operation not permitted" in said:
         return SourceError(
             f"Not all of {folder} is open to this user: {words}",
@@ -221,4 +250,12 @@ def _failed(tool: str, status: int, said: str, folder: str) -> SourceError:
         f"{tool} failed at {folder} with exit status {status}" + (f": {words}" if words else "."),
         remedy=f"See what {tool} says above.",
         exit_status=status,
+    )
+
+
+def too_long(folder: str, words: str) -> SourceError:
+    """What to say of paths that no tool there can open."""
+    return SourceError(
+        f"Some paths below {folder} are longer than the system takes: {words}",
+        remedy="Leave the folders out that are so deep (exclude), or give them shorter names.",
     )

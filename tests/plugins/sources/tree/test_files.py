@@ -43,7 +43,7 @@ def fill(tree: Path, *names: str) -> None:
     for name in names:
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+        path.write_bytes(os.fsencode(name))
 
 
 def listed(folder: Path) -> set[str]:
@@ -246,6 +246,21 @@ def test_what_tar_says_is_judged(around: Surroundings, status: int, said: str, p
     with pytest.raises(strongroom.SourceError) as caught:
         archiving._judge(around.context, status, said, "/tree")
     assert caught.value.remedy and "/tree" in caught.value.message
+
+
+def test_a_tar_that_dies_early_is_told_while_find_still_has_much_to_say(
+    source: Opener, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = "/".join("w" * 250 for _ in range(7))
+    fill(tree, *(f"{way}/{number:0200}" for number in range(3000)))  # more than all pipes between them take
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    line = f'[ "$1" = --version ] && exec {shutil.which("tar")} "$@"\necho "tar: out of memory" >&2; exit 2\n'
+    (tools / "tar").write_text(f"#!/bin/sh\n{line}")
+    (tools / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(strongroom.ToolFailed, match=r"tar failed .* out of memory"):
+        dumped(source(), tree.name)
 
 
 # -------------------------------------------------------------------------------- what must not pass
