@@ -155,7 +155,7 @@ class Files(strongroom.Source):
 
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Unpack into a folder that is made for it, or is empty; on any error it is gone or empty again."""
-        folder = self.folder_of(database)
+        folder = self._real(database)
         state = self.target_state(database)
         paths = self.config.restore_paths
         if state is TargetState.FILLED and paths:
@@ -174,7 +174,7 @@ class Files(strongroom.Source):
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming two folders; the old one is kept as `<name>_before_<label>`."""
-        return placing.swap(self.context.host, self.folder_of(beside), self.folder_of(database))
+        return placing.swap(self.context.host, self.folder_of(beside), self._real(database))
 
     # ------------------------------------------------------------------------------------ names
 
@@ -196,7 +196,10 @@ class Files(strongroom.Source):
         return posixpath.join(posixpath.dirname(self.config.path), database)
 
     def beside_name(self, database: str, label: str) -> str:
-        return placing.fit(database, f"_{label}")
+        """A name beside the folder; for a link, the path of one beside what it leads to: they are swapped."""
+        folder = self.folder_of(database)
+        real = self._real(database)
+        return placing.fit(database if real == folder else real, f"_{label}")
 
     def scratch_name(self, database: str, label: str, folder: object) -> str:
         return f"{folder}/{label}"
@@ -219,6 +222,9 @@ class Files(strongroom.Source):
         config = self.config
         left_out = choosing.excluded(config.exclude, config.presets)
         return choosing.arguments(folder, config.include, left_out, one_file_system=config.one_file_system)
+
+    def _real(self, database: str) -> str:
+        return placing.real(self.context.host, self._tools(), self.folder_of(database))
 
     def _need(self, folder: str) -> None:
         if placing.state(self.context.host, self._tools(), folder) is TargetState.MISSING:

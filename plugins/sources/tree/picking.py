@@ -44,7 +44,7 @@ def _look_at_way(context: Context, tools: Tools, folder: str, path: str) -> None
     way = ""
     for part in path.split("/")[:-1]:
         way = posixpath.join(way, part)
-        kind = _kind(context, tools, posixpath.join(folder, way))
+        kind = placing.kind(context.host, tools, posixpath.join(folder, way))
         if not kind:
             return
         if kind != "d":
@@ -52,15 +52,6 @@ def _look_at_way(context: Context, tools: Tools, folder: str, path: str) -> None
                 f"{folder}/{way} is no folder (any more), but a link or a file.",
                 remedy="Restore under another name (--as NAME), and take from there what you need.",
             )
-
-
-def _kind(context: Context, tools: Tools, path: str) -> str:
-    """What lies there, in find's letters (`d`, `f`, `l` ...), links not followed; empty for nothing."""
-    argv = [tools.find, path, "-maxdepth", "0", "-printf", "%y"]
-    found = context.host.capture(argv, env={"LC_ALL": "C"})
-    if found.exit_status != 0 and "No such file" not in found.stderr:
-        raise SourceError(f"{path} cannot be looked at: {found.stderr.strip()}")
-    return found.stdout.decode("ascii", "replace")
 
 
 def _place(
@@ -74,7 +65,7 @@ def _place(
             target, new = posixpath.join(folder, path), posixpath.join(beside, path)
             _make_way(context, folder, path)
             old = placing.fit(target, f"_before_{label}")
-            if _kind(context, tools, target):
+            if placing.kind(host, tools, target):
                 placing.rename(host, target, old)
                 undo.callback(_back, context, old, target)
                 kept.append(old)

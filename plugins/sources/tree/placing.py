@@ -32,14 +32,35 @@ def state(host: Host, tools: Tools, folder: str) -> TargetState:
     return TargetState.FILLED if entries or not first.startswith("d") else TargetState.EMPTY
 
 
-def unreadable(host: Host, tools: Tools, chosen: list[str]) -> list[str]:
-    """The chosen files that this user may not read, and the folders that it may not look into."""
-    *line, printed, form = chosen
-    tests = ["!", "-type", "l", "!", "-readable"]
-    done = _run(host, [tools.find, *line, *tests, printed, form], timeout=3600)
-    names = [name for name in done.stdout.decode("utf-8", "replace").split("\0") if name]
-    denied = [text.removeprefix("find: ") for text in done.stderr.splitlines() if "Permission denied" in text]
-    return [*names, *denied]
+def real(host: Host, tools: Tools, folder: str) -> str:
+    """The folder itself, or the one that it leads to where it is a symbolic link.
+
+    Who replaced the link would leave the data where it is, and everybody else who goes there by another way
+    with the old. Raises `SourceError` for a link that leads to no folder.
+    """
+    if kind(host, tools, folder) != "l":
+        return folder
+    if kind(host, tools, f"{folder}/") != "d":
+        raise SourceError(
+            f"{folder} is a symbolic link that leads to no folder.",
+            remedy="Remove it or let it lead to a folder, or restore into another place (--as).",
+        )
+    done = _run(host, ["readlink", "-f", folder])
+    path = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
+    if done.exit_status != 0 or not path.startswith("/"):
+        raise _failed(folder, done)
+    return path
+
+
+def kind(host: Host, tools: Tools, path: str) -> str:
+    """What lies there, in find's letters (`d`, `f`, `l` ...), links not followed; empty for nothing."""
+    done = _run(host, [tools.find, path, "-maxdepth", "0", "-printf", "%y"])
+    if done.exit_status != 0 and not any(words in done.stderr for words in _NOTHING_THERE):
+        raise SourceError(f"{path} cannot be looked at: {done.stderr.strip()}")
+    return done.stdout.decode("ascii", "replace")
+
+
+_NOTHING_THERE = ("No such file", "Not a directory", "Too many levels of symbolic links")
 
 
 @contextmanager
