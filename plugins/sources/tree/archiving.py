@@ -12,7 +12,7 @@ from plugins.sources.feeding import feed
 from plugins.sources.tree import choosing
 from plugins.sources.tree.choosing import Wanted
 from plugins.sources.tree.scanning import TarScanner
-from plugins.sources.tree.wording import shortened, shown
+from plugins.sources.tree.wording import listed, shortened, shown
 from strongroom import (
     Cancelled,
     Context,
@@ -40,6 +40,7 @@ _EXTRACT = (
     *("--extract", "--file=-", "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--acls"),
     *("--delay-directory-restore", "--blocking-factor=256"),
 )
+_NO_SUCH = ": No such file or directory"
 _CHANGED = re.compile(
     r"file changed as we read it|File removed before we read it|File shrank by|Cannot stat: No such file"
     r"|Warning: Cannot stat"
@@ -136,7 +137,7 @@ def _chunks(
     context.cancel.raise_if_cancelled()
     _judge(context, status, archiver.stderr(), folder)  # first: find is stopped when tar has gone
     if finding != 0:
-        raise _failed("find", finding, finder.stderr(), folder)
+        _judge_finding(context, finding, finder.stderr(), folder)
     scanner.finish()
     feeder.join()
     wanted.refuse_nothing(folder)
@@ -193,6 +194,20 @@ def _judge(context: Context, status: int, said: str, folder: str) -> None:
             LogType.GENERAL,
             "Each is in the backup as it was read, or was gone by then.",
         )
+
+
+def _judge_finding(context: Context, status: int, said: str, folder: str) -> None:
+    """Let pass folders that went before find came to look into them; raise for everything else."""
+    lines = [line.removeprefix("find: ") for line in said.splitlines() if line.strip()]
+    whole = shown([folder])
+    if not lines or any(not line.endswith(_NO_SUCH) or line == f"'{whole}'{_NO_SUCH}" for line in lines):
+        raise _failed("find", status, said, folder)
+    context.log(
+        f"Folders went while they were looked for: {listed(line.removesuffix(_NO_SUCH) for line in lines)}.",
+        LogLevel.WARNING,
+        LogType.GENERAL,
+        "What was in them is not in the backup.",
+    )
 
 
 def unpack(

@@ -188,6 +188,34 @@ def test_what_makes_no_sense_is_refused(source: Opener, values: dict[str, Any]) 
 # ------------------------------------------------------------------------------ what changes meanwhile
 
 
+@pytest.mark.parametrize("what", ["/deep", ""])
+def test_a_folder_that_goes_before_it_is_looked_into_is_told(
+    source: Opener,
+    tree: Path,
+    around: Surroundings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    """find names such a folder and ends with status 1; the folder itself is another matter."""
+    fill(tree, "file")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    complaint = f"find: '{tree}{what}': No such file or directory"
+    (tools / "find").write_text(
+        f'#!/bin/sh\n{shutil.which("find")} "$@"; status=$?\n'
+        f'case "$*" in *--version*) exit $status;; esac\necho "{complaint}" >&2; exit 1\n'
+    )
+    (tools / "find").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    if not what:
+        with pytest.raises(strongroom.SourceError, match="No such file"):
+            dumped(source(), tree.name)
+        return
+    dumped(source(), tree.name)
+    assert any("went while they were looked for" in line and "deep" in line for line, _ in around.log)
+
+
 def test_what_changes_while_it_is_read_is_told(source: Opener, tree: Path, around: Surroundings) -> None:
     """tar has the list of names before it reads: one goes, and one grows, behind a long first file."""
     (tree / "0").write_bytes(b"x" * (64 << 20))
