@@ -172,7 +172,7 @@ class DuckDB(strongroom.Source):
 
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Build the file beside from the export, and only then give it its name."""
-        path, cancel = self.file_of(database), self.context.cancel
+        path, cancel = self._names.real_of(database), self.context.cancel
         state = self.target_state(database)
         if state is TargetState.FILLED:
             raise strongroom.TargetNotEmpty(
@@ -218,7 +218,7 @@ class DuckDB(strongroom.Source):
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming; the old file is kept, its .wal with it, as `<name>_before_<label>`."""
-        path, new = self.file_of(database), self.file_of(beside)
+        path, new = self._names.real_of(database), self.file_of(beside)
         if not new.exists():
             raise strongroom.DatabaseMissing(f"There is no file {new}.", remedy="Restore again.")
         if not path.exists():

@@ -23,7 +23,17 @@ from plugins.sources.lite.opening import SIDE_SUFFIXES
 from plugins.sources.lite.remote import Remote
 from plugins.sources.onefile.names import Names
 from plugins.sources.onefile.placing import publish, remove, sides, take_over_rights
-from strongroom import CHUNK, Context, Dump, Fingerprint, LogLevel, LogType, SourceReport, TargetState
+from strongroom import (
+    CHUNK,
+    BackupFacts,
+    Context,
+    Dump,
+    Fingerprint,
+    LogLevel,
+    LogType,
+    SourceReport,
+    TargetState,
+)
 
 _IS_PATTERN = re.compile(r"[*?\[]")
 PAGES = 2048
@@ -93,7 +103,7 @@ class Sqlite(strongroom.Source):
 
     @property
     def _names(self) -> Names:
-        return Names(self.path, self.title)
+        return Names(self.path, self.title, self.context.host.local)
 
     @property
     def _far(self) -> Remote | None:
@@ -251,9 +261,20 @@ class Sqlite(strongroom.Source):
 
     # -------------------------------------------------------------------------------- restoring
 
+    def preflight(self, database: str, facts: BackupFacts) -> tuple[str, ...]:
+        """Raises for a link on another host: what is renamed there would be the link."""
+        path = str(self.file_of(database))
+        host = self.context.host
+        if self._far is not None and host.capture(["test", "-L", path], timeout=20).exit_status == 0:
+            raise strongroom.SourceError(
+                f"{path} on {host.name} is a link.",
+                remedy="Restore into the file that it leads to (--as PATH).",
+            )
+        return ()
+
     def restore(self, database: str, chunks: Iterable[bytes]) -> None:
         """Write the file beside, check it, and only then give it its name."""
-        path = self.file_of(database)
+        path = self._names.real_of(database)
         state = self.target_state(database)
         if state is TargetState.FILLED:
             raise strongroom.TargetNotEmpty(
@@ -283,7 +304,7 @@ class Sqlite(strongroom.Source):
 
     def replace(self, beside: str, database: str) -> str | None:
         """Swap by renaming; the old file, its WAL written back, is kept as `<name>_before_<label>`."""
-        path, new = self.file_of(database), self.file_of(beside)
+        path, new = self._names.real_of(database), self.file_of(beside)
         kept = self._names.kept(beside, database)
         if self._far is not None:
             replaced = self._far.replace(str(new), str(path), str(kept))

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from urllib.parse import quote
 
 from plugins.sources.lite.placing import check_header
-from plugins.sources.lite.renaming import publish, remove, swap, temporary_name
+from plugins.sources.lite.renaming import drop_empty_sides, publish, remove, swap, temporary_name
 from strongroom import (
     Cancelled,
     Completed,
@@ -196,6 +196,7 @@ class Remote:
             raise DatabaseMissing(f"There is no file {new}.", remedy="Restore again.")
         if not self._host.exists(path):
             publish(self._host, new, path, over_empty=False)
+            drop_empty_sides(self._host, new)
             return False
         self._settle(path)
         for option in ("chown", "chmod"):

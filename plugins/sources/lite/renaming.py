@@ -52,8 +52,10 @@ def swap(host: Host, beside: str, path: str, kept: str) -> None:
     """
     if host.exists(kept):
         raise SourceError(f"{kept} is there already.", remedy="Move it away, and restore again.")
-    moves = [(side, kept + side.removeprefix(path)) for side in sides(host, path)]
-    moves += [(path, kept), (beside, path)]
+    # The file first: without its log, a database under its own name would be an older one.
+    moves = [(path, kept)]
+    moves += [(side, kept + side.removeprefix(path)) for side in sides(host, path)]
+    moves += [(beside, path)]
     done: list[tuple[str, str]] = []
     try:
         for old, new in moves:
@@ -64,6 +66,13 @@ def swap(host: Host, beside: str, path: str, kept: str) -> None:
             for old, new in reversed(done):
                 _do(host, "mv", "--", new, old)
         raise
+    drop_empty_sides(host, beside)
+
+
+def drop_empty_sides(host: Host, path: str) -> None:
+    """Remove what reading a database has left beside a file that has another name now."""
+    line = '[ -s "$1-wal" ] || [ -s "$1-journal" ] || rm -f -- "$1-wal" "$1-shm" "$1-journal"'
+    _do(host, "sh", "-c", line, "sh", path)
 
 
 def _run(host: Host, *argv: str) -> Completed:

@@ -64,7 +64,17 @@ def publish(temporary: Path, path: Path, suffixes: Suffixes, *, over_empty: bool
             temporary.rename(path)
         else:
             temporary.unlink()
+    drop_empty_sides(temporary, suffixes)
     sync_folder(path.parent)
+
+
+def drop_empty_sides(path: Path, suffixes: Suffixes) -> None:
+    """Remove what reading a database has left beside a file that has another name now; a log that holds
+    anything stays, with the rest."""
+    left = sides(path, suffixes)
+    if not any(side.stat().st_size for side in left if not side.name.endswith("-shm")):
+        for side in left:
+            side.unlink(missing_ok=True)
 
 
 def sync_file(path: Path) -> None:
@@ -123,10 +133,11 @@ def change_places(beside: Path, path: Path, kept: Path, suffixes: Suffixes) -> N
         old.rename(new)
         done.append((old, new))
 
+    moving = sides(path, suffixes)
     try:
-        for side in sides(path, suffixes):
+        rename(path, kept)  # first: without its log, a database under its own name would be an older one
+        for side in moving:
             rename(side, kept.with_name(kept.name + side.name.removeprefix(path.name)))
-        rename(path, kept)
         rename(beside, path)
     except OSError as error:
         for old, new in reversed(done):
@@ -135,4 +146,5 @@ def change_places(beside: Path, path: Path, kept: Path, suffixes: Suffixes) -> N
             f"{path} could not be replaced: {error.strerror}. It is as it was.",
             remedy="Give the user that runs Strongroom the right to write to the folder.",
         ) from error
+    drop_empty_sides(beside, suffixes)
     sync_folder(path.parent)

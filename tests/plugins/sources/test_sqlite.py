@@ -325,6 +325,39 @@ def test_an_open_database_is_not_replaced_under_its_program(tmp_path: Path, arou
     assert source.replace(beside, "app") == "app_before_r1.sqlite"
 
 
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path, around: Surroundings) -> None:
+    (tmp_path / "disk").mkdir()
+    path = make(tmp_path / "disk" / "real.db")
+    link = tmp_path / "app.sqlite"
+    link.symlink_to(path)
+    source = opened(link, around)
+    chunks, _ = dumped(source, "app")
+    before = rows(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM t WHERE rowid > 3")
+    beside = source.beside_name("app", "r1")
+    source.restore(beside, chunks)
+    assert Path(beside).parent == path.parent
+    kept = source.replace(beside, "app")
+    assert link.is_symlink() and rows(path) == rows(link) == before
+    assert kept is not None and len(rows(Path(kept))) == 4
+
+
+def test_nothing_is_left_beside_a_restored_file(tmp_path: Path, around: Surroundings) -> None:
+    path = make(tmp_path / "app.sqlite", journal_mode="wal")
+    source = opened(path, around)
+    chunks, _ = dumped(source, "app")
+    for name in ("app", "copy"):
+        beside = source.beside_name(name, "r1")
+        source.restore(beside, chunks)
+        source.fingerprint(beside)  # it is counted before it gets its name, which leaves a log and its index
+        source.replace(beside, name)
+    left = [
+        entry.name for entry in tmp_path.iterdir() if "_r1" in entry.name and "_before_" not in entry.name
+    ]
+    assert left == []
+
+
 def test_the_wal_of_the_old_file_goes_with_it(tmp_path: Path, around: Surroundings) -> None:
     path = make(tmp_path / "app.sqlite", journal_mode="wal")
     source = opened(path, around)
