@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from plugins.sources.keyvalue.connection import Connection
-from plugins.sources.keyvalue.failures import failure, of_reply
+from plugins.sources.keyvalue.failures import failure, of_reply, unanswered
 from plugins.sources.keyvalue.tools import Found, Release
-from strongroom import Host
+from strongroom import Host, ToolFailed
 
 _ERROR = re.compile(r"^(?:\(error\) )?-?([A-Z]{2,}) ")
 _PLAIN_WORDS = ("OK ", "PONG ")
@@ -21,6 +21,7 @@ class Client:
         self._host = host
         self.tool = tool
         self.connection = connection
+        self._answered = False
 
     def argv(self, *more: str) -> list[str]:
         """A command line of the client's; the environment goes with it."""
@@ -36,12 +37,19 @@ class Client:
 
         Raises the server's error as one of ours. `timeout` is in seconds, else it is the time to connect.
         """
-        done = self._host.capture(
-            self.argv("--raw", *command), env=self.env, timeout=timeout or self.connection.connect_timeout
-        )
+        limit = timeout or self.connection.connect_timeout
+        try:
+            done = self._host.capture(self.argv("--raw", *command), env=self.env, timeout=limit)
+        except ToolFailed as error:
+            if self._answered or self.connection.ssl_mode == "disable":
+                raise
+            raise unanswered(limit, self.connection) from error
         # The client goes on without its login when that was refused, and ends well.
         if done.exit_status != 0 or "AUTH failed" in done.stderr:
-            raise failure(self.tool.name, done.exit_status, done.stderr, self.connection)
+            raise failure(
+                self.tool.name, done.exit_status, done.stderr, self.connection, first=not self._answered
+            )
+        self._answered = True
         text = done.stdout[:200].decode("utf-8", "replace")
         if _ERROR.match(text) and not text.startswith(_PLAIN_WORDS):
             raise of_reply(text.strip(), self.connection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from plugins.sources.keyvalue.connection import Connection
 from strongroom import ConnectionFailed, SourceError, ToolFailed
 
@@ -9,6 +11,11 @@ RIGHTS = (
     "ACL SETUSER {user} on >... resetkeys ~* resetchannels +ping +info +psync +sync +replconf +acl|dryrun"
     " gives a user what a backup needs."
 )
+RESTORE_RIGHTS = (
+    "ACL SETUSER {user} ~* +restore +select +flushall +function +del +echo gives it what a restore needs"
+    " besides the rights of a backup."
+)
+_OF_A_RESTORE = re.compile(r"'(restore|select|flushall|function|del|echo)\b|one of the keys", re.IGNORECASE)
 
 
 def of_reply(said: str, connection: Connection) -> SourceError:
@@ -30,7 +37,7 @@ def of_reply(said: str, connection: Connection) -> SourceError:
         case "NOPERM":
             return SourceError(
                 f"The user {user!r} may not do this on {connection.place}: {said}",
-                remedy=RIGHTS.format(user=user),
+                remedy=(RESTORE_RIGHTS if _OF_A_RESTORE.search(said) else RIGHTS).format(user=user),
             )
         case "DENIED":
             return ConnectionFailed(
@@ -66,8 +73,13 @@ def of_reply(said: str, connection: Connection) -> SourceError:
     )
 
 
-def failure(tool: str, status: int, stderr: str, connection: Connection) -> SourceError:
-    """The error for a client that ended with `status` (negative for a signal) and wrote `stderr`."""
+def failure(
+    tool: str, status: int, stderr: str, connection: Connection, *, first: bool = False
+) -> SourceError:
+    """The error for a client that ended with `status` (negative for a signal) and wrote `stderr`.
+
+    `first`: the server has not answered anything yet.
+    """
     text = connection.without_secret(stderr)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = " ".join(lines[-2:])[:300]
@@ -83,10 +95,7 @@ def failure(tool: str, status: int, stderr: str, connection: Connection) -> Sour
             remedy="Correct the host of the source, or look after the DNS.",
         )
     if "SSL" in text or "certificate" in text or "TLS" in text:
-        return ConnectionFailed(
-            f"TLS with {where} failed: {said}",
-            remedy="Check the TLS mode, the CA, the certificate and the key of the source.",
-        )
+        return ConnectionFailed(f"TLS with {where} failed: {said}", remedy=_tls_remedy(text))
     if "Could not connect" in text or "Connection refused" in text or "No such file" in text:
         return ConnectionFailed(
             f"No server answers at {where}.",
@@ -97,6 +106,8 @@ def failure(tool: str, status: int, stderr: str, connection: Connection) -> Sour
             f"The client {tool} has been built without TLS.", remedy="Install one that has it."
         )
     if "closed the connection" in text or "Error reading" in text or "I/O" in text or "reset" in text:
+        if first and not connection.by_socket:
+            return _ended_at_once(said, connection)
         return ConnectionFailed(
             f"The server {where} ended the connection: {said}",
             remedy="See in the server's log why; a fork that failed, a full client-output-buffer-limit for"
@@ -114,3 +125,43 @@ def failure(tool: str, status: int, stderr: str, connection: Connection) -> Sour
         remedy=f"See what {tool} says above.",
         exit_status=status,
     )
+
+
+def unanswered(seconds: float, connection: Connection) -> ConnectionFailed:
+    """The error for a server that says nothing to a client which begins with TLS."""
+    return ConnectionFailed(
+        f"The server {connection.place} did not answer within {seconds:g} s to the beginning of TLS. Most"
+        " likely it speaks none on that port.",
+        remedy="Set ssl_mode to disable, or port to the one where it speaks TLS.",
+    )
+
+
+def _ended_at_once(said: str, connection: Connection) -> ConnectionFailed:
+    """For a server that ended the connection before it answered anything: the client does not say why."""
+    if connection.ssl_mode == "disable":
+        cause = "it speaks TLS alone on that port, and the source has ssl_mode = disable"
+        remedy = "Set ssl_mode to verify-ca (and ssl_ca to the authority's certificate) or to require."
+    elif connection.ssl_cert:
+        cause = "it does not accept the source's client certificate"
+        remedy = "Set ssl_cert and ssl_key to one that an authority of the server's has signed."
+    else:
+        cause = "it asks for a client certificate, and the source has none"
+        remedy = "Set ssl_cert and ssl_key to one that an authority of the server's has signed."
+    return ConnectionFailed(
+        f"The server {connection.place} ended the connection before it answered ({said}). Most likely"
+        f" {cause}.",
+        remedy=f"{remedy} If that is not it, the server's log says why.",
+    )
+
+
+def _tls_remedy(text: str) -> str:
+    if "wrong version number" in text or "packet length" in text or "record layer" in text:
+        return (
+            "Most likely it speaks no TLS on that port: set ssl_mode to disable, or port to the one with TLS."
+        )
+    if "verify failed" in text:
+        return (
+            "Set ssl_ca to the certificate of the authority that signed the server's, or ssl_mode to require,"
+            " which proves nothing."
+        )
+    return "Check ssl_mode, ssl_ca, ssl_cert and ssl_key of the source."

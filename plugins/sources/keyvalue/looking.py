@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from plugins.sources.keyvalue.client import Client, release_of
-from plugins.sources.keyvalue.failures import RIGHTS, failure
+from plugins.sources.keyvalue.failures import RESTORE_RIGHTS, RIGHTS, failure
 from plugins.sources.keyvalue.tools import Release
 from strongroom import BackupFacts, ConnectionFailed, Context, DumpIncomplete, SourceError, ToolFailed
 
@@ -110,7 +110,9 @@ def for_restore(client: Client, *, merge: bool) -> tuple[Release, list[str]]:
 
 def _may_write(client: Client, *, merge: bool) -> None:
     user = client.connection.user or "default"
-    wanted = [("RESTORE", "key", "0", "value"), ("SELECT", "0"), *([] if merge else [("FLUSHALL",)])]
+    wanted = [("RESTORE", "key", "0", "value"), ("SELECT", "0"), ("DEL", "key"), ("ECHO", "word")]
+    if not merge:
+        wanted.append(("FLUSHALL",))
     for command in wanted:
         try:
             answer = client.text("ACL", "DRYRUN", user, *command)
@@ -121,7 +123,7 @@ def _may_write(client: Client, *, merge: bool) -> None:
         if "no permissions" in answer:
             raise SourceError(
                 f"The user {user!r} may not restore: {answer}",
-                remedy="A restore needs +restore, +select, +flushall, +function, +del, +info and all keys.",
+                remedy=RESTORE_RIGHTS.format(user=user),
             )
 
 

@@ -20,6 +20,7 @@ from strongroom import Context, LogLevel, LogType, Process, SourceError, ToolFai
 _BATCH = 1000  # keys
 _BYTES = 1 << 20
 _SAID_EVERY = 10.0  # seconds
+_STEP = 0.1  # seconds
 
 # One answer holds: how long the rest is, the next cursor, how many keys of its batch are done, how many
 # commands follow and how many keys of the batch had run out of time; then the commands. The same cursor
@@ -120,10 +121,7 @@ def move(context: Context, scratch: Scratch, target: Client, keyspace: dict[int,
                     context.log(
                         f"{moved.keys:,} of {total:,} keys restored.", LogLevel.INFO, LogType.COMMAND, ""
                     )
-        taker.close_stdin()
-        output = b"".join(taker).decode("utf-8", "replace")
-        status = taker.wait()
-        context.cancel.raise_if_cancelled()
+        status, output = _ended(context, taker, target)
         counted = re.search(r"errors: (\d+), replies: (\d+)", output)
         if status != 0 or counted is None or taker.stderr().strip():
             raise _refused(target, taker, output)
@@ -163,10 +161,7 @@ def _send(context: Context, target: Client, commands: list[bytes]) -> None:
     """Send a few commands, whose words may be any bytes; raises unless each is acknowledged."""
     with context.host.run(target.argv("--pipe", "--pipe-timeout", "0"), env=target.env, stdin=True) as taker:
         _give(context, taker, target, b"".join(commands))
-        taker.close_stdin()
-        output = b"".join(taker).decode("utf-8", "replace")
-        status = taker.wait()
-        context.cancel.raise_if_cancelled()
+        status, output = _ended(context, taker, target)
         if status != 0 or f"errors: 0, replies: {len(commands)}" not in output:
             raise _refused(target, taker, output)
 
@@ -182,6 +177,24 @@ def _give(context: Context, taker: Process, target: Client, data: bytes) -> None
         taker.wait()
         context.cancel.raise_if_cancelled()
         raise _refused(target, taker) from None
+
+
+def _ended(context: Context, taker: Process, target: Client) -> tuple[int, str]:
+    """Close the client's input; return how it ended and what it printed.
+
+    It ends with an ECHO of its own, and knows no other end than the reply. An error in its place (a user who
+    may not, a server without that command) would leave it waiting for ever: what it says of an error ends it.
+    """
+    taker.close_stdin()
+    while True:
+        try:
+            status = taker.wait(_STEP)
+            break
+        except TimeoutError:
+            if taker.stderr().strip():
+                raise _refused(target, taker) from None
+    context.cancel.raise_if_cancelled()
+    return status, b"".join(taker).decode("utf-8", "replace")
 
 
 def _refused(target: Client, taker: Process, output: str = "") -> SourceError:

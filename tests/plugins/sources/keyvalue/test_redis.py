@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 
 import strongroom
 from engine.contract.config import build
-from plugins.sources.keyvalue import moving
+from plugins.sources.keyvalue import moving, placing
 from plugins.sources.keyvalue.scratch import FILE, Scratch, loaded
 from plugins.sources.keyvalue.server import KeyValueFamily
 from plugins.sources.redis import Redis
@@ -476,6 +477,63 @@ def test_a_user_for_backups_needs_little(redis: Server, opened: Callable[..., Ke
         client.execute_command("ACL", "DELUSER", "backup")
 
 
+def _documented_rights(page: Path) -> list[str]:
+    """What docs/sources.md says that a user needs for backups and for restores."""
+    text = page.read_text()
+    backups = re.search(r"ACL SETUSER backup on >\.\.\. (.*)", text)
+    restores = re.search(r"A restore needs `(.*?)` besides", text)
+    assert backups is not None and restores is not None
+    return [*backups[1].split(), *restores[1].split()]
+
+
+def test_a_user_with_the_documented_rights_restores(
+    redis: Server, opened: Callable[..., KeyValueFamily]
+) -> None:
+    fill(redis)
+    with redis.client() as client:
+        client.function_load(LIBRARY)
+        rights = _documented_rights(Path(__file__).parents[4] / "docs/sources.md")
+        client.execute_command("ACL", "SETUSER", "backup", "reset", "on", f">{PASSWORD}", *rights)
+        source = opened(redis, user="backup")
+        facts = BackupFacts("redis", "redis", "7.0.15", "redis-cli 7.0.15", "rdb", 1)
+        source.preflight("redis", facts)
+        chunks, counted = dumped(source, "redis")
+        source.restore("redis", chunks)
+        assert counted.differences(source.fingerprint("redis")) == []
+        client.execute_command("ACL", "DELUSER", "backup")
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_user_who_may_not_echo_is_told_so_and_nothing_hangs(
+    redis: Server,
+    opened: Callable[..., KeyValueFamily],
+    monkeypatch: pytest.MonkeyPatch,
+    merge: bool,
+) -> None:
+    with redis.client() as client:
+        client.set("precious", 1)
+        client.execute_command(
+            "ACL", "SETUSER", "hasty", "reset", "on", f">{PASSWORD}", "~*", "+@all", "-echo"
+        )
+        source = opened(redis, user="hasty", restore_mode="merge" if merge else "replace-all")
+        chunks, _ = dumped(source, "redis")
+        facts = BackupFacts("redis", "redis", "7.0.15", "redis-cli 7.0.15", "rdb", 1)
+        with pytest.raises(strongroom.SourceError, match=r"may not restore.*echo") as caught:
+            source.preflight("redis", facts)
+        assert "+echo" in caught.value.remedy
+        with pytest.raises(strongroom.SourceError, match=r"may not do this.*echo") as caught:
+            source.restore("redis", chunks)
+        assert "+echo" in caught.value.remedy
+        assert source.untouched
+        assert client.get("precious") == b"1"
+        # The right may go while the keys are on their way.
+        monkeypatch.setattr(placing, "move_probe", lambda *_: None)
+        with pytest.raises(strongroom.SourceError, match=r"may not do this.*echo"):
+            source.restore("redis", chunks)
+        assert client.dbsize() == (1 if merge else 0)
+        client.execute_command("ACL", "DELUSER", "hasty")
+
+
 def test_no_password_where_one_is_wanted(redis: Server, opened: Callable[..., KeyValueFamily]) -> None:
     with pytest.raises(strongroom.ConnectionFailed, match="asks for a password"):
         opened(redis, password=None).check()
@@ -536,12 +594,24 @@ def test_tls_with_a_client_certificate(tmp_path: Path, opened: Callable[..., Key
         source.restore("redis", chunks)
         assert counted.differences(source.fingerprint("redis")) == []
         opened(server, **{**secure, "ssl_mode": "require", "ssl_ca": ""}).check()
-        for wrong in ({"ssl_ca": str(stranger)}, {"ssl_cert": "", "ssl_key": ""}):
-            with pytest.raises(strongroom.ConnectionFailed) as caught:
+        other = {
+            "ssl_cert": str(stranger.parent / "server.crt"),
+            "ssl_key": str(stranger.parent / "server.key"),
+        }
+        none = {"ssl_cert": "", "ssl_key": ""}
+        plain = {"port": server.port, "ssl_mode": "require", "connect_timeout": 1}
+        for wrong, cause, fields in (
+            ({"ssl_ca": str(stranger)}, "verify failed", "ssl_ca"),
+            (none, "asks for a client certificate, and the source has none", "ssl_cert and ssl_key"),
+            ({**none, "ssl_mode": "require"}, "asks for a client certificate", "ssl_cert and ssl_key"),
+            (other, "does not accept the source's client certificate", "ssl_cert and ssl_key"),
+            ({"ssl_mode": "disable"}, "speaks TLS alone on that port", "ssl_mode to verify-ca"),
+            (plain, "within 1 s to the beginning of TLS.*speaks none", "ssl_mode to disable"),
+        ):
+            with pytest.raises(strongroom.ConnectionFailed, match=cause) as caught:
                 opened(server, **{**secure, **wrong}).check()
-            assert caught.value.remedy
-        with pytest.raises(strongroom.ConnectionFailed):
-            opened(server, port=port).check()
+            assert fields in caught.value.remedy
+        opened(server).check()
 
 
 def test_a_cluster_and_a_sentinel_are_refused(opened: Callable[..., KeyValueFamily]) -> None:
