@@ -8,6 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from engine.errors import Cancelled, StrongroomError
+from engine.units import sentence
+
+REASON = "cancelled"
+"""The reason of a cancel that gave none."""
+
+
+def cancel_words(said: str, how: str = "Cancelled") -> str:
+    """A cancel in sentences, by what its `Cancelled` said: "Cancelled.", or "Cancelled: the reason."."""
+    behind = said.removeprefix(REASON)
+    if not said or (behind != said and behind[:1] in ("", ".")):
+        return how + (behind or ".")
+    return sentence(f"{how}: {said}")
 
 
 class CancelToken:
@@ -35,7 +47,7 @@ class CancelToken:
         """Whether somebody asked to stop."""
         return self._event.is_set()
 
-    def cancel(self, reason: str = "cancelled", *, failure: StrongroomError | None = None) -> None:
+    def cancel(self, reason: str = REASON, *, failure: StrongroomError | None = None) -> None:
         """Ask to stop; the first reason stays. Errors of callbacks do not keep the others from running."""
         with self._lock:
             if self._event.is_set():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.cancellation import CancelToken
+from engine.cancellation import CancelToken, cancel_words
 from engine.errors import BUG, Cancelled, SidecarTooNew, SidecarUnreadable, StrongroomError
 from engine.events import ExecutionFinished, ExecutionStarted, LogLevel, Stage, Status
 from engine.notify import notify_of_broken
@@ -41,7 +41,7 @@ def perform(services: Services, execution: Execution, cancel: CancelToken) -> No
         kind = "IntegrityError" if error else ""
     except Cancelled as cancelled:
         status, error, kind = Status.CANCELLED, str(cancelled), "Cancelled"
-        recorder.log(f"Cancelled: {error}", LogLevel.WARNING)
+        recorder.log(cancel_words(error), LogLevel.WARNING)
     except Exception as failure:  # whatever it was, the execution ends, and says why
         error, kind = recorder.clean(str(failure)), type(failure).__name__
         remedy = failure.remedy if isinstance(failure, StrongroomError) else BUG

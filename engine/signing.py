@@ -41,6 +41,8 @@ class Verdict(StrEnum):
     VALID = "valid"
     """Signed by this installation, or by one that it trusts."""
     UNSIGNED = "unsigned"
+    ABSENT = "absent"
+    """There is no document that could be signed: a loose file without its sidecar."""
     TAMPERED = "tampered"
     """The signature does not fit the document: one of the two was changed."""
     STRANGER = "stranger"
@@ -60,6 +62,7 @@ class Verdict(StrEnum):
 _WORDS = {
     Verdict.VALID: "is signed by an installation that is trusted here",
     Verdict.UNSIGNED: "is not signed",
+    Verdict.ABSENT: "is missing",
     Verdict.TAMPERED: "was changed after it was signed, or its signature was",
     Verdict.STRANGER: "is signed by an installation that is not trusted here",
 }

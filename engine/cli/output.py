@@ -18,6 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO
 
 import click
 
+from engine.cancellation import cancel_words
 from engine.cli.words import safe
 from engine.errors import Cancelled, ConfigError, NeedsTrust, StrongroomError
 from engine.events import Status
@@ -122,7 +123,7 @@ class Output:
         if self.json and not self._said_document:
             self.document({"error": told})
         else:
-            _say_error(told["message"], told["remedy"])
+            _say_error(told["message"], told["remedy"], plainly=told["kind"] == "Cancelled")
         return exit_code_of_error(error)
 
 
@@ -136,7 +137,7 @@ def describe_error(error: BaseException) -> dict[str, Any]:
             told |= {"field": error.field, "value": error.value}
         return told
     if isinstance(error, Cancelled | KeyboardInterrupt | click.Abort):
-        return {"kind": "Cancelled", "message": str(error) or "cancelled", "remedy": ""}
+        return {"kind": "Cancelled", "message": cancel_words(str(error)), "remedy": ""}
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "strongroom"
         return {
@@ -168,8 +169,10 @@ def _styled(text: str, *, bold: bool = False, color: str | None = None) -> str:
     return click.style(safe(text), bold=True if bold else None, fg=color) if bold or color else safe(text)
 
 
-def _say_error(message: str, remedy: str) -> None:
-    say(click.style("strongroom: ", fg="red", bold=True) + safe(message), err=True)
+def _say_error(message: str, remedy: str, *, plainly: bool = False) -> None:
+    """`plainly`: without a mark, for what is no error but somebody's wish."""
+    mark = "" if plainly else click.style("strongroom: ", fg="red", bold=True)
+    say(mark + safe(message), err=True)
     if remedy:
         say(f"  {safe(remedy)}", err=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.cancellation import cancel_words
 from engine.cli import documents
 from engine.cli.output import Output
 from engine.cli.words import duration, size
@@ -46,8 +47,11 @@ def tell(out: Output, execution: Execution) -> None:
             destination,
             [its for its in execution.copies if its.destination_id == destination.destination_id],
         )
-    if execution.error and execution.status is not Status.SUCCESS:
-        out.line(f"  {execution.error}", color=_COLORS.get(execution.status))
+    error = execution.error
+    if error and execution.status is Status.CANCELLED:
+        error = cancel_words(error)
+    if error and execution.status is not Status.SUCCESS:
+        out.line(f"  {error}", color=_COLORS.get(execution.status))
         if execution.remedy:
             out.line(f"  {execution.remedy}")
 

@@ -6,6 +6,7 @@ It runs whatever happened before it. Nothing in here changes a status that was s
 from __future__ import annotations
 
 from engine.archive.backups import backup_id
+from engine.cancellation import cancel_words
 from engine.errors import BUG, Cancelled, StrongroomError
 from engine.events import ExecutionFinished, LogLevel, Stage, Status
 from engine.pipeline import outcome
@@ -110,7 +111,7 @@ def _say(ctx: RunnerContext, seconds: float) -> None:
     words = {
         Status.SUCCESS: (f"Backed up, stored and verified in {span}.", LogLevel.SUCCESS),
         Status.PARTIAL: (f"Partly backed up in {span}: {ctx.error}", LogLevel.WARNING),
-        Status.CANCELLED: (f"Cancelled after {span}: {ctx.error}", LogLevel.WARNING),
+        Status.CANCELLED: (cancel_words(ctx.error, f"Cancelled after {span}"), LogLevel.WARNING),
         Status.FAILED: (f"Failed after {span}: {ctx.error}", LogLevel.ERROR),
     }
     message, level = words[ctx.status]

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from engine.recovery.retrieve import OnBytes
 
 AGE = b"age-encryption.org/v1\n"
-_WHERE = "a file on this machine"
 
 
 def look_at(path: Path, source: Source, database: str | None, judge: Callable[[Sidecar], Verdict]) -> Backup:
@@ -50,10 +49,10 @@ def look_at(path: Path, source: Source, database: str | None, judge: Callable[[S
         raise UsageError(
             f"{path} cannot be read: {error.strerror}.", remedy="Name the artifact's file."
         ) from error
-    verdict = judge(sidecar) if sidecar is not None else Verdict.UNSIGNED
+    verdict = judge(sidecar) if sidecar is not None else Verdict.ABSENT
     if sidecar is None:
         sidecar = _told_by_name(path, head, found, source, database)
-    return Backup("", "", _WHERE, path.name, found.st_size, sidecar, verdict)
+    return Backup("", "", str(path.parent), path.name, found.st_size, sidecar, verdict)
 
 
 @contextmanager
@@ -114,8 +113,10 @@ def _told_by_name(
     """A sidecar's worth of what can be told. Sizes of the dump (0) and the checksum ("") are not known."""
     if database is None:
         raise UsageError(
-            f"{path.name} has no sidecar beside it that says which database it is.",
-            remedy="Name the database to restore it as: --as NAME.",
+            f"{path.name} has no sidecar beside it: nothing says which database it is, who wrote it, and "
+            "whether it is whole.",
+            remedy="Name the database to restore it as (--as NAME), and say --unproven if you know where the "
+            "file comes from.",
         )
     name = path.name.removesuffix(".age")
     algorithm = next(

@@ -43,7 +43,7 @@ OnBytes = Callable[[int, int], None]
 """`on_bytes(done, total)`: how much of the artifact has been fetched."""
 
 PROVEN = frozenset({Verdict.VALID})
-PROVEN_OR_NOT = frozenset({Verdict.VALID, Verdict.UNSIGNED, Verdict.STRANGER})
+PROVEN_OR_NOT = frozenset({Verdict.VALID, Verdict.UNSIGNED, Verdict.ABSENT, Verdict.STRANGER})
 """What an explicit flag lets through; what was tampered with is never decoded."""
 
 ATTEMPTS = 5

@@ -65,6 +65,7 @@ class _Framed(Decompressor):
     def __init__(self) -> None:
         self._frame: Any = None
         self._frames = 0
+        self._made = False  # whether the frame has given anything yet
 
     @abstractmethod
     def _open(self) -> Any:
@@ -84,18 +85,32 @@ class _Framed(Decompressor):
             if self._frame is None:
                 self._frame = self._open()
                 self._frames += 1
+                self._made = False
             try:
                 out, chunk, hungry = self._step(chunk)
             except self.error as error:
+                if self._follows:
+                    raise self._something_follows() from error
                 raise StreamError(f"The {self.name} stream is damaged.", remedy=_REMEDY) from error
             if out:
+                self._made = True
                 yield out
             if self._at_end():
                 self._frame, hungry = None, True
 
     def finish(self) -> None:
+        if self._frame is not None and self._follows:
+            raise self._something_follows()
         if self._frame is not None or not self._frames:
             raise StreamError(f"The {self.name} stream is cut: its end is missing.", remedy=_REMEDY)
+
+    @property
+    def _follows(self) -> bool:
+        """Whether what is being read lies behind a whole frame, and has not shown to be another one."""
+        return self._frames > 1 and not self._made
+
+    def _something_follows(self) -> StreamError:
+        return StreamError(f"Something follows the end of the {self.name} stream.", remedy=_REMEDY)
 
 
 class _Zstd(_Framed):
@@ -142,7 +157,7 @@ class _Brotli(_Framed):
 
         self.error = brotli.error
         if self._frames:
-            raise StreamError("Something follows the end of the brotli stream.", remedy=_REMEDY)
+            raise self._something_follows()
         return brotli.Decompressor()
 
     def _step(self, data: bytes) -> tuple[bytes, bytes, bool]:

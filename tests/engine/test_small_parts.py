@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 import strongroom
 from engine import errors, scratch
-from engine.cancellation import CancelToken
+from engine.cancellation import REASON, CancelToken, cancel_words
 from engine.contract.config import AdapterConfig, build, describe, field, field_errors, split_secrets
 from engine.errors import Cancelled, ConfigError, StrongroomError
 from engine.event_bus import EventBus
@@ -63,6 +63,20 @@ def test_one_callback_that_fails_does_not_keep_the_next_from_its_turn() -> None:
 
 def test_a_cancel_is_no_error_of_ours() -> None:
     assert not issubclass(Cancelled, StrongroomError)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("", "Cancelled."),
+        (REASON, "Cancelled."),
+        ("cancelled. The target was not touched.", "Cancelled. The target was not touched."),
+        ("the window was closed", "Cancelled: the window was closed."),
+        ("cancelled by hand", "Cancelled: cancelled by hand."),
+    ],
+)
+def test_a_cancel_is_told_once(said: str, words: str) -> None:
+    assert cancel_words(said) == words
 
 
 def test_every_error_is_in_the_tree_of_the_docstring() -> None:

@@ -42,8 +42,9 @@ def ended_by(error: BaseException, *arguments: str) -> tuple[int, str, str]:
             "a.toml:3: job: this",
         ),
         (CouldNotVerify("neither"), 5, "CouldNotVerify", "neither"),
-        (Cancelled("cancelled by hand"), 4, "Cancelled", "cancelled by hand"),
-        (KeyboardInterrupt(), 4, "Cancelled", "cancelled"),
+        (Cancelled("nothing was deleted"), 4, "Cancelled", "Cancelled: nothing was deleted."),
+        (Cancelled("cancelled"), 4, "Cancelled", "Cancelled."),
+        (KeyboardInterrupt(), 4, "Cancelled", "Cancelled."),
         (ZeroDivisionError("by zero"), 1, "ZeroDivisionError", "Something unexpected went wrong: by zero"),
     ],
 )
@@ -65,6 +66,30 @@ def test_an_error_is_told_to_people_with_its_remedy() -> None:
     assert status == 1
     assert stdout == "on the way\n"
     assert stderr == "strongroom: The disk is full.\n  Make room.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "Cancelled.\n"),
+        (Cancelled("nothing was deleted"), "Cancelled: nothing was deleted.\n"),
+    ],
+)
+def test_a_cancel_is_one_plain_sentence(error: BaseException, said: str) -> None:
+    assert ended_by(error) == (4, "on the way\n", said)
+
+
+def test_no_control_character_reaches_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a tool or a hook has printed: a backspace could hide what stands before it."""
+    every = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x200B, 0x2028, 0x202E, 0xFEFF]))
+    out = Output()
+    out.line(f"a{every}b", color="red")
+    out.log(f"a{every}b")
+    out.warn(f"a{every}b")
+    out.table(["x"], [[f"a{every}b"]], empty="")
+    out.error(Cancelled(f"a{every}b"))
+    told = "".join(capsys.readouterr())
+    assert {char for char in told if not char.isprintable()} == {"\n"}
 
 
 def test_the_place_of_a_configuration_error_stands_in_fields_too() -> None:

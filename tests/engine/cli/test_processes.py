@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def test_a_signal_cancels_a_run_with_code_4(slow: Terminal, name: str) -> None:
     assert document["error"]["kind"] == "Cancelled"
     assert document["backups"] == []
     assert "Traceback" not in stderr
+    assert re.search(r"  Cancelled after [^:\n]*\.\n", stderr), "a reason that says nothing is not told"
     backups = slow.folder / "backups"
     assert [path for path in backups.rglob("*") if path.is_file()] == [], "what was half-written is removed"
     (listed,) = json.loads(slow.process("history", "--json").stdout)

@@ -50,7 +50,10 @@ def test_without_a_sidecar_it_takes_a_name_and_an_explicit_word(
     workspace: Workspace, loose: Path, tmp_path: Path
 ) -> None:
     sidecar_of(loose).unlink()
-    assert "has no sidecar beside it that says which database" in restore(workspace, loose)[1]
+    assert "has no sidecar beside it: nothing says which database" in restore(workspace, loose)[1]
+    remedy = workspace.store.executions.list(1)[0].remedy
+    assert remedy is not None
+    assert "--as NAME" in remedy and "--unproven" in remedy, "both words at once"
     assert "nothing proves who wrote it" in restore(workspace, loose, as_name="copy")[1]
     assert not (tmp_path / "copy.sqlite").exists()
 
@@ -60,7 +63,7 @@ def test_without_a_sidecar_it_takes_a_name_and_an_explicit_word(
     lines = [
         line.entry.message for line in workspace.store.logs.list(workspace.store.executions.list(1)[0].id)
     ]
-    assert any("UNPROVEN" in line for line in lines)
+    assert any("is UNPROVEN: its sidecar is missing." in line for line in lines)
     assert any("could not be compared" in line or "Nothing to compare" in line for line in lines)
 
 
@@ -89,7 +92,7 @@ def test_a_changed_sidecar_is_never_taken(workspace: Workspace, loose: Path) -> 
     assert sidecar_of(loose).read_text() != text
     status, error, _ = restore(workspace, loose, as_name="copy", unproven=True)
     assert status is Status.FAILED
-    assert "was changed after it was signed" in error
+    assert f"The sidecar of {loose.name} at {loose.parent} was changed after it was signed" in error
 
 
 @pytest.mark.parametrize("name", ["shop.dump.zst.age", "notes.txt", "shop"])
