@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-_CUSTOM, _DIRECTORY = 1, 5
+_CUSTOM, _DIRECTORY = 1, 3  # pg_dump's directory format calls itself a tar's in its head
 _MOST = 64 << 20
 """Bytes of a table of contents at most; a million tables come to less."""
 _KNOWN = (1, 12), (1, 16)

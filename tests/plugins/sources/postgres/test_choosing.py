@@ -15,6 +15,7 @@ from strongroom.testing.laboratory import dumped
 from tests.parts.postgres import Server, newest_alone
 
 Open = Callable[..., PostgreSQL]
+both_formats = pytest.mark.parametrize("format", ["custom", "directory"])
 
 
 @pytest.mark.parametrize(
@@ -171,11 +172,12 @@ def test_what_is_left_out_need_not_be_readable(server: Server, open_on: Open) ->
 
 
 @newest_alone
-def test_rows_alone_are_no_database(server: Server, open_on: Open) -> None:
+@both_formats
+def test_rows_alone_are_no_database(server: Server, open_on: Open, format: str) -> None:
     server.create_database("shop", SHOP)
-    source = open_on(server, databases=["shop"], content="data")
+    source = open_on(server, databases=["shop"], content="data", format=format)
     assert any("cannot be drilled" in note for note in source.check().notes)
-    assert source.extension_for("shop") == "data.dump"
+    assert source.extension_for("shop") == {"custom": "data.dump", "directory": "data.dir.tar"}[format]
     chunks, counted = dumped(source, "shop")
     assert dict(counted.tables) == ALL
     server.create_database("hollow")
@@ -187,9 +189,12 @@ def test_rows_alone_are_no_database(server: Server, open_on: Open) -> None:
     assert "copy" not in server.databases()
 
 
-def test_rows_alone_take_the_place_of_the_rows_that_are_there(server: Server, open_on: Open) -> None:
+@both_formats
+def test_rows_alone_take_the_place_of_the_rows_that_are_there(
+    server: Server, open_on: Open, format: str
+) -> None:
     server.create_database("shop", SHOP)
-    chunks, counted = dumped(open_on(server, content="data"), "shop")
+    chunks, counted = dumped(open_on(server, content="data", format=format), "shop")
     before = server.rows("shop")
     server.sql(
         "shop", "INSERT INTO app.orders VALUES (99); DELETE FROM other.parted; CREATE TABLE app.later (a int)"
@@ -240,6 +245,21 @@ INSERT INTO target VALUES (1, 1);
 INSERT INTO a_first VALUES (1, 1);
 """
 _STATES = "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2"
+
+
+@both_formats
+def test_chosen_tables_bring_their_schemas(server: Server, open_on: Open, format: str) -> None:
+    server.create_database("shop", SHOP)
+    wanted = server.rows("shop")
+    source = open_on(server, tables=["app.orders", "big table", "we*"], format=format)
+    chunks, counted = dumped(source, "shop")
+    server.create_database("hollow")
+    for target in ("copy", "hollow"):
+        source.restore(target, chunks)
+        rows = server.rows(target)
+        assert len(rows) == 3
+        assert rows == {name: wanted[name] for name in rows}
+        assert counted.differences(source.fingerprint(target)) == []
 
 
 def test_triggers_leave_rows_alone_as_they_were(server: Server, open_on: Open) -> None:

@@ -100,13 +100,16 @@ def test_a_cut_dump_with_workers_leaves_nothing(server: Server, open_on: Open, j
 # ------------------------------------------------------------------------------ inside a database
 
 
-def test_a_filled_database_is_replaced_inside(server: Server, open_on: Open, around: Surroundings) -> None:
+@pytest.mark.parametrize("format", ["custom", "directory"])
+def test_a_filled_database_is_replaced_inside(
+    server: Server, open_on: Open, around: Surroundings, format: str
+) -> None:
     """As a user that may make no databases, who owns the one there is."""
     server.sql("postgres", "CREATE ROLE tenant LOGIN PASSWORD 'pw' NOCREATEDB")
     server.create_database("shop", options="OWNER tenant TEMPLATE template0")
-    tenant = {"user": "tenant", "password": "pw", "databases": ["shop"], "restore_clean": True}
+    tenant = {"user": "tenant", "password": "pw", "databases": ["shop"]}
     server.sql("shop", "SET ROLE tenant; " + SHOP)
-    source = open_on(server, **tenant)
+    source = open_on(server, **tenant, restore_clean=True, format=format)
     assert source.restores_over
     chunks, counted = dumped(source, "shop")
     before = server.rows("shop")
