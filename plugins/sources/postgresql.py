@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 
 import strongroom
-from plugins.sources.postgres import catalogue, checking, globals, preflight, swapping
+from plugins.sources.postgres import catalogue, checking, globals, preflight, properties, swapping
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.connection import MOST, conninfo, fits
 from plugins.sources.postgres.contents import Contents
@@ -41,6 +41,7 @@ class PostgreSQL(strongroom.Source):
         self.restores_over = self.undoes = config.restore_clean  # in one transaction
         self._server = Server(context, config, [config.maintenance_database, *config.databases])
         self._over: dict[str, Contents] = {}
+        self._new: dict[str, Contents | None] = {}  # of databases that a restore has made
         self._made: dict[str, Fingerprint] = {}  # of roles and tablespaces, as they were restored
 
     # ---------------------------------------------------------------------------------- looking
@@ -120,6 +121,8 @@ class PostgreSQL(strongroom.Source):
         config = self.config
         choices = Choices(config.restore_owner, config.restore_privileges, config.restore_jobs)
         held = Restorer(self._server, self._server.through(), choices).restore(database, state, chunks)
+        if state is TargetState.MISSING:
+            self._new[database] = held
         if state is TargetState.FILLED and held is not None:
             self._over[database] = held
             left_standing(self._server, database, held)
@@ -131,9 +134,15 @@ class PostgreSQL(strongroom.Source):
         drop(self._server.psql, self._server.through(not_in=(database,)), database)
 
     def replace(self, beside: str, database: str) -> str | None:
-        """Swap by renaming, in one transaction; the old one is kept as `<database>_before_<label>`."""
+        """Swap by renaming, in one transaction; the old one is kept as `<database>_before_<label>`.
+
+        What belongs to the database itself is the old one's; where there is none, the backup's.
+        """
         _whole_name(database)
         through = self._server.through(not_in=(beside, database))
+        if beside in self._new and not catalogue.exists(self._server.psql, through, database):
+            owner, rights = self.config.restore_owner, self.config.restore_privileges
+            properties.give(self._server, beside, self._new[beside], owner=owner, rights=rights)
         return swapping.swap(self._server.psql, through, beside, database)
 
     # ------------------------------------------------------------------------------------ names

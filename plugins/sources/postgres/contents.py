@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 _CUSTOM, _DIRECTORY = 1, 3  # pg_dump's directory format calls itself a tar's in its head
 _MOST = 64 << 20
@@ -18,10 +19,25 @@ _KNOWN = (1, 12), (1, 16)
 
 
 @dataclass(frozen=True, slots=True)
+class OfDatabase:
+    """An entry about the database itself: DATABASE, DATABASE PROPERTIES, ACL, COMMENT ..."""
+
+    kind: str
+    owner: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
-    """Entries by kind: (kind, schema, name). The kinds are pg_dump's: TABLE, TABLE DATA, SCHEMA ..."""
+    """Entries by kind: (kind, schema, name). The kinds are pg_dump's: TABLE, TABLE DATA, SCHEMA ...
+
+    `database` are those about the database itself, with their statements, in which a backslash means itself
+    where it is `conforming`.
+    """
 
     entries: tuple[tuple[str, str, str], ...] = field(default=())
+    database: tuple[OfDatabase, ...] = ()
+    conforming: bool = True
 
     def of(self, kind: str) -> set[tuple[str, str]]:
         """The schema and name of every entry of a kind."""
@@ -105,12 +121,31 @@ class _Reader:
 def contents_of(pulled: Pulled) -> Contents | None:
     """The contents of the archive that begins there; None where they cannot be read."""
     try:
-        return Contents(tuple(_entries(_Reader(pulled))))
+        found = list(_entries(_Reader(pulled)))
     except _Unreadable:
         return None
+    return Contents(
+        tuple((each.kind, each.schema, each.name) for each in found),
+        tuple(OfDatabase(each.kind, each.owner, each.text) for each in found if each.is_of_database),
+        not any(each.kind == "STDSTRINGS" and "off" in each.text for each in found),
+    )
 
 
-def _entries(reader: _Reader) -> Iterator[tuple[str, str, str]]:
+class _Entry(NamedTuple):
+    kind: str
+    schema: str
+    name: str
+    owner: str
+    text: str
+
+    @property
+    def is_of_database(self) -> bool:
+        return self.kind in ("DATABASE", "DATABASE PROPERTIES") or (
+            self.kind in ("ACL", "COMMENT", "SECURITY LABEL") and self.name.startswith("DATABASE ")
+        )
+
+
+def _entries(reader: _Reader) -> Iterator[_Entry]:
     if reader.take(5) != b"PGDMP":
         raise _Unreadable
     major, minor, _, int_size, offset_size, form = reader.take(6)
@@ -131,18 +166,20 @@ def _entries(reader: _Reader) -> Iterator[tuple[str, str, str]]:
         reader.skip_texts(2)  # two OIDs
         name, kind = reader.text(), reader.text()
         reader.number()  # the section
-        reader.skip_texts(3)  # the statements that make it, drop it, and copy into it
+        text = reader.text()
+        reader.skip_texts(2)  # the statements that drop it, and copy into it
         schema = reader.text()
         reader.skip_texts(1)  # the tablespace
         if version >= (1, 14):
             reader.skip_texts(1)  # the access method
         if version >= (1, 16):
             reader.number()  # the kind of relation
-        reader.skip_texts(2)  # the owner, and a flag of old
+        owner = reader.text()
+        reader.skip_texts(1)  # a flag of old
         while reader.text() is not None:
             pass  # what it depends on
         if form == _CUSTOM:
             reader.take(1 + offset_size)
         else:
             reader.text()  # the file of its data
-        yield kind or "", schema or "", name or ""
+        yield _Entry(kind or "", schema or "", name or "", owner or "", text or "")

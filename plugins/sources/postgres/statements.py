@@ -78,16 +78,18 @@ def parse(data: bytes) -> Globals:
             remedy="Restore another backup.",
         )
     found = Globals()
-    for tokens, text in _statements(data.decode("utf-8", "surrogateescape")):
+    for tokens, text in taken_apart(data.decode("utf-8", "surrogateescape")):
         _file(found, tokens, text)
     return found
 
 
-_Token = tuple[str, str]
+Token = tuple[str, str]
+"""A kind (string, quoted, word, other) and the text; of what was quoted, the name itself."""
 
 
-def _statements(text: str) -> Iterator[tuple[list[_Token], str]]:
-    tokens: list[_Token] = []
+def taken_apart(text: str) -> Iterator[tuple[list[Token], str]]:
+    """Each statement's tokens and its text with the end mark. Raises `SourceError` for any other text."""
+    tokens: list[Token] = []
     pieces: list[str] = []
     at = 0
     while at < len(text):
@@ -110,7 +112,7 @@ def _statements(text: str) -> Iterator[tuple[list[_Token], str]]:
         raise _refused("a statement without an end")
 
 
-def _file(found: Globals, tokens: list[_Token], text: str) -> None:
+def _file(found: Globals, tokens: list[Token], text: str) -> None:
     words = [value if kind == "word" else "" for kind, value in tokens]
     names = [value if kind in ("word", "quoted") else "" for kind, value in tokens]
     match words:
