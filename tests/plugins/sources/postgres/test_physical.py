@@ -37,6 +37,10 @@ CREATE TABLE t AS SELECT g AS a, repeat('ü', 50) AS b FROM generate_series(1, 2
 CREATE TABLE parted (a int) PARTITION BY RANGE (a);
 CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (100);
 INSERT INTO parted SELECT g FROM generate_series(0, 99) g;
+CREATE TABLE hashed (a int) PARTITION BY HASH (a);
+CREATE TABLE hashed0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE hashed1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO hashed SELECT g FROM generate_series(1, 30) g;
 """
 ALL_TOOLS = ("psql", "pg_basebackup", "pg_verifybackup", "pg_waldump", "postgres", "pg_ctl")
 
@@ -294,7 +298,7 @@ def test_a_drill_starts_the_cluster_reads_all_of_it_and_leaves_nothing(
     source.restore(name, chunks)
     assert counted.differences(source.fingerprint(name)) == []
     said = next(text for text, _ in around.log if "recovered to a consistent state" in text)
-    assert "3 tables, 2,100 rows" in said
+    assert "6 tables, 2,130 rows" in said
     assert seen == {name: held for name, (_, held) in QUIET.items()}
     assert running_in(place) == []
     source.drop(name)
