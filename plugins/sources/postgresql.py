@@ -96,7 +96,8 @@ class PostgreSQL(strongroom.Source):
             return globals.begin_dump(server, fingerprint=fingerprint)
         version = server.version(database)
         tool = server.tools.for_server("pg_dump", version)
-        order = Order(database, tool, version, config.selection, fingerprint)
+        encoding = catalogue.client_encoding(server.psql, database)
+        order = Order(database, tool, version, config.selection, fingerprint, encoding)
         if config.is_directory:
             write = directory(self.context, server.psql, order, config.parallel)
         else:

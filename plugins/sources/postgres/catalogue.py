@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from plugins.sources.postgres.choosing import Relation, Selection, line_of
-from plugins.sources.postgres.connection import identifier, literal
+from plugins.sources.postgres.connection import identifier, literal, shown
 from plugins.sources.postgres.session import Psql, Session
 from plugins.sources.postgres.tools import Version
 from strongroom import Fingerprint
@@ -87,6 +87,12 @@ def server_version(psql: Psql, database: str) -> Version:
     return Version.of_number(int(psql.ask(database, sql)[0][0]))
 
 
+def client_encoding(psql: Psql, database: str) -> str:
+    """The encoding in which a database is dumped and filled: UTF-8, but for one that has none."""
+    sql = "SELECT pg_catalog.current_setting('server_encoding');"
+    return "SQL_ASCII" if psql.ask(database, sql)[0][0] == "SQL_ASCII" else "UTF8"
+
+
 def all_databases(psql: Psql, through: str) -> list[str]:
     """Every database that somebody could have put data into; `postgres` only if somebody did."""
     rows = psql.ask(
@@ -125,7 +131,7 @@ def obstacles(psql: Psql, database: str, selection: Selection) -> list[str]:
             continue
         if not schema and not selection.is_whole:
             continue  # large objects
-        found.append(text)
+        found.append(shown(text))
     return found
 
 
@@ -233,4 +239,4 @@ def _portions(oids: list[str]) -> Iterator[list[str]]:
 
 def _shown(name: str) -> str:
     """A name as people write it; quoted where a dot or a quote in it could make it another one."""
-    return identifier(name) if set(name) & {".", '"'} else name
+    return shown(identifier(name) if set(name) & {".", '"'} else name)

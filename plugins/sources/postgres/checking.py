@@ -7,6 +7,7 @@ from collections.abc import Callable
 from plugins.sources.postgres import catalogue, globals, poolers
 from plugins.sources.postgres.choosing import Selection, line_of
 from plugins.sources.postgres.config import DatabasesConfig
+from plugins.sources.postgres.connection import shown
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.folders import room, tar_of
 from plugins.sources.postgres.tools import Found, Version
@@ -108,7 +109,7 @@ def _orphans(server: Server, database: str, selection: Selection) -> list[str]:
     for oid, each in relations.items():
         line = line_of(relations, oid)
         if len(line) > 1 and selection.has(line) and not selection.has(line[1:]):
-            found.append(f"{each.schema}.{each.name} is a partition of {'.'.join(line[1])}")
+            found.append(shown(f"{each.schema}.{each.name} is a partition of {'.'.join(line[1])}"))
     return found
 
 

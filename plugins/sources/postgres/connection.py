@@ -42,6 +42,11 @@ def fit(name: str, suffix: str, most: int = MOST) -> str:
     return name.encode()[: max(room, 0)].decode("utf-8", "ignore") + suffix
 
 
+def shown(name: str) -> str:
+    """A name for people and records: bytes of it that are no UTF-8, as in SQL_ASCII databases, as `\\xe4`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """One server and login. The password is None where libpq's own files (`~/.pgpass`) are to be asked."""
@@ -63,8 +68,11 @@ class Connection:
         """The server in words."""
         return f"{self.host}:{self.port}"
 
-    def environment(self) -> dict[str, str]:
-        """The variables that libpq reads; messages in English, so that they can be understood by rule."""
+    def environment(self, encoding: str = "UTF8") -> dict[str, str]:
+        """The variables that libpq reads; messages in English, so that they can be understood by rule.
+
+        `encoding` is that of names and values between the client and the server.
+        """
         chosen = {
             "PGHOST": self.host,
             "PGPORT": str(self.port),
@@ -81,7 +89,7 @@ class Connection:
             **{name: value for name, value in chosen.items() if value},
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
             "PGAPPNAME": "strongroom",
-            "PGCLIENTENCODING": "UTF8",
+            "PGCLIENTENCODING": encoding,
             "LC_ALL": "C",
         }
 

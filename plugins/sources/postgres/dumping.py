@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.choosing import Relation, Selection
-from plugins.sources.postgres.connection import conninfo
+from plugins.sources.postgres.connection import conninfo, shown
 from plugins.sources.postgres.failures import failure
 from plugins.sources.postgres.session import Psql, Session
 from plugins.sources.postgres.tools import Found, Version
@@ -27,6 +27,7 @@ class Order:
     version: Version
     selection: Selection
     fingerprint: bool
+    encoding: str = "UTF8"
 
 
 Write = Callable[[list[str], ExitStack], Iterator[bytes]]
@@ -76,7 +77,7 @@ def begin_dump(context: Context, psql: Psql, order: Order, write: Write) -> Dump
         tool_version=f"pg_dump {order.tool.version}",
         fingerprint=count if order.fingerprint else None,
         close=resources.close,
-        details=" ".join(argv),
+        details=shown(" ".join(argv)),
     )
 
 
@@ -85,7 +86,7 @@ def custom(context: Context, psql: Psql, order: Order) -> Write:
 
     def write(argv: list[str], resources: ExitStack) -> Iterator[bytes]:
         tool, *rest = argv
-        process = context.host.run([tool, "-Fc", *rest], env=psql.connection.environment())
+        process = context.host.run([tool, "-Fc", *rest], env=psql.connection.environment(order.encoding))
         resources.callback(process.kill)
 
         def chunks() -> Iterator[bytes]:

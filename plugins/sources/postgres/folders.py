@@ -40,7 +40,7 @@ def directory(context: Context, psql: Psql, order: Order, workers: int) -> Write
         folder = posixpath.join(resources.enter_context(context.host.folder()), "dump")
         tool, *rest = argv
         line = [tool, "-Fd", f"--jobs={workers}", f"--file={folder}", *rest]
-        process = context.host.run(line, env=psql.connection.environment())
+        process = context.host.run(line, env=psql.connection.environment(order.encoding))
         resources.callback(process.kill)
 
         def chunks() -> Iterator[bytes]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.connection import conninfo
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.failures import failure
@@ -47,7 +48,8 @@ def begin_dump(server: Server, *, fingerprint: bool) -> Dump:
     argv = [tool.path, "--globals-only", "--no-password", f"--database={conninfo(server.through())}"]
     if not reads_passwords(server):
         argv.append("--no-role-passwords")
-    process = server.context.host.run(argv, env=server.connection.environment())
+    encoding = catalogue.client_encoding(server.psql, server.through())
+    process = server.context.host.run(argv, env=server.connection.environment(encoding))
     text = bytearray()
 
     def chunks() -> Iterator[bytes]:

@@ -37,6 +37,7 @@ def restore_through_psql(
     database: str,
     chunks: Iterable[bytes],
     *,
+    encoding: str = "UTF8",
     first: str = "",
     last: str = "",
 ) -> None:
@@ -45,7 +46,7 @@ def restore_through_psql(
     `pg_restore` reads the archive from its standard input, where it names none. Raises `SourceError`s,
     `Cancelled`, and whatever `chunks` raise.
     """
-    environment = connection.environment()
+    environment = connection.environment(encoding)
     argv = [
         *(psql.path, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"),
         *("--single-transaction", f"--output={os.devnull}", f"--dbname={conninfo(database)}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plugins.sources.postgres import catalogue
 from plugins.sources.postgres.choosing import Relation
+from plugins.sources.postgres.connection import shown
 from plugins.sources.postgres.contents import Contents
 from plugins.sources.postgres.entrance import Server
 from strongroom import Fingerprint, LogLevel, LogType
@@ -28,7 +29,7 @@ def left_standing(server: Server, database: str, held: Contents) -> None:
     """Say which tables were there before a restore over them and are in no backup: they stay."""
     relations = catalogue.tables_now(server.psql, database, server.version(database))
     kept = _kept(relations, held)
-    names = sorted(f"{each.schema}.{each.name}" for oid, each in relations.items() if oid not in kept)
+    names = sorted(shown(f"{each.schema}.{each.name}") for oid, each in relations.items() if oid not in kept)
     if names:
         more = f", and {len(names) - 5} more" if len(names) > 5 else ""
         server.context.log(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from plugins.sources.postgres.connection import identifier, literal
+from plugins.sources.postgres.connection import identifier, literal, shown
 from plugins.sources.postgres.contents import Contents
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.statements import Token, taken_apart
@@ -184,7 +184,7 @@ def give(server: Server, database: str, contents: Contents | None, *, owner: boo
             left += _tried(server, through, each, each.sql(database), roles)
     if left:
         server.context.log(
-            f"Not all that the backup says of the database itself could be set: {'; '.join(left[:8])}"
+            f"Not all that the backup says of the database itself could be set: {shown('; '.join(left[:8]))}"
             + (f"; and {len(left) - 8} more." if len(left) > 8 else "."),
             LogLevel.WARNING,
             LogType.GENERAL,

@@ -158,7 +158,15 @@ class Restorer:
         only = ["--data-only"] if first else []
         argv = [tool.path, "--exit-on-error", *options, *only, "--file=-", *given.arguments]
         restore_through_psql(
-            self._context, argv, psql, self._server.connection, database, given.chunks, first=first, last=last
+            self._context,
+            argv,
+            psql,
+            self._server.connection,
+            database,
+            given.chunks,
+            encoding=catalogue.client_encoding(self._psql, database),
+            first=first,
+            last=last,
         )
 
     def _directly(

@@ -18,6 +18,15 @@ from strongroom import Cancelled, CancelToken, Host, SourceError
 Row = tuple[str, ...]
 _POLITE = 1.0  # seconds
 
+# A database in SQL_ASCII holds bytes in no encoding that the server knows of. As UTF-8 it gives out those
+# alone that are; in its own encoding it gives out all as they are.
+_ENCODING = (
+    "pg_catalog.set_config('client_encoding',"
+    " CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END,"
+    " false)"
+)
+_AS_ENCODED = f"SELECT {_ENCODING} AS encoding \\gset strongroom_\n"  # a row that is not in the answer
+
 # No time-out of the server's or the role's may end a session that waits for a dump of hours; and names
 # mean what they say, whatever search_path somebody set for this database.
 _QUIETEN = (
@@ -60,7 +69,7 @@ class Psql:
         done = self._host.capture(
             self._argv(database),
             env=self.connection.environment(),
-            stdin=sql.encode("utf-8", "surrogateescape") + b"\n",
+            stdin=f"{_AS_ENCODED}{sql}\n".encode("utf-8", "surrogateescape"),
             timeout=timeout,
         )
         if done.exit_status != 0:
@@ -83,7 +92,7 @@ class Session:
         self._cancel = cancel
         self._process = host.run(argv, env=connection.environment(), stdin=True)
         try:
-            self.ask(_QUIETEN)
+            self.ask(_AS_ENCODED + _QUIETEN)
         except BaseException:
             self.close()
             raise
