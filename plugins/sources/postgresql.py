@@ -10,7 +10,15 @@ import shlex
 from collections.abc import Iterable
 
 import strongroom
-from plugins.sources.postgres import catalogue, checking, globals, preflight, properties, swapping
+from plugins.sources.postgres import (
+    catalogue,
+    checking,
+    globals,
+    preflight,
+    properties,
+    swapping,
+    tablespaces,
+)
 from plugins.sources.postgres.config import DatabasesConfig
 from plugins.sources.postgres.connection import MOST, conninfo, fits
 from plugins.sources.postgres.contents import Contents
@@ -141,7 +149,9 @@ class PostgreSQL(strongroom.Source):
         """
         _whole_name(database)
         through = self._server.through(not_in=(beside, database))
-        if beside in self._new and not catalogue.exists(self._server.psql, through, database):
+        if catalogue.exists(self._server.psql, through, database):
+            tablespaces.follow(self._server, through, beside, database)
+        elif beside in self._new:
             owner, rights = self.config.restore_owner, self.config.restore_privileges
             properties.give(self._server, beside, self._new[beside], owner=owner, rights=rights)
         return swapping.swap(self._server.psql, through, beside, database)

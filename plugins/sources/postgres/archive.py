@@ -17,11 +17,15 @@ from strongroom import DumpIncomplete
 
 _ENOUGH = 256 << 10  # the entries for the encoding and the database come first, or nearly so
 _CREATE = re.compile(
-    rb"CREATE DATABASE [^;]{0,400}? WITH TEMPLATE = template0((?: [A-Z_]+ = (?:'[^']*'|\w+))*)"
+    rb"CREATE DATABASE [^;]{0,400}? WITH TEMPLATE = template0"
+    rb"((?: [A-Z_]+ = (?:'(?:[^']|'')*'|\w+|\"(?:[^\"]|\"\")*\"))*)"
 )
-_OPTION = re.compile(rb" ([A-Z_]+) = (?:'([^']*)'|(\w+))")
+_OPTION = re.compile(rb" ([A-Z_]+) = (?:'((?:[^']|'')*)'|(\w+)|\"((?:[^\"]|\"\")*)\")")
 _ENCODING = re.compile(rb"SET client_encoding = '(\w+)'")
-_TAKEN = ("ENCODING", "LOCALE_PROVIDER", "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "BUILTIN_LOCALE")
+_TAKEN = (
+    *("ENCODING", "LOCALE_PROVIDER", "LOCALE", "LC_COLLATE", "LC_CTYPE"),
+    *("ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE"),
+)
 _PROVIDERS = {"libc", "icu", "builtin"}
 
 # The lowest major version of pg_restore that reads an archive of that format version.
@@ -57,6 +61,21 @@ class Archive:
                 return major
         return (9, 2)
 
+    @property
+    def tablespace(self) -> str:
+        """Where the database was; nothing for the default one."""
+        return self.options.get("TABLESPACE", "")
+
+    @property
+    def locale(self) -> str:
+        """The recorded locale in words, its provider first; nothing where it was not recorded."""
+        names = [name for name in _TAKEN if name in self.options and name != "ENCODING"]
+        return " ".join(f"{name} = {self.options[name]}" for name in names)
+
+    def provider_is_lost(self, major: tuple[int, int]) -> bool:
+        """Whether a server knows no providers of locales, and the recorded one is not the system's."""
+        return major < (15, 0) and self.options.get("LOCALE_PROVIDER", "libc") != "libc"
+
     def ways_to_create(self, major: tuple[int, int]) -> list[str]:
         """CREATE DATABASE's options for a server, best first: the recorded locale may not exist there."""
         options = {name: value for name, value in self.options.items() if name in _TAKEN}
@@ -89,8 +108,9 @@ def peek(chunks: Iterable[bytes]) -> tuple[Archive, Iterator[bytes]]:
 def _options(start: bytes) -> dict[str, str]:
     options: dict[str, str] = {}
     if match := _CREATE.search(start):
-        for name, quoted, word in _OPTION.findall(match[1]):
-            options[name.decode()] = (quoted or word).decode("utf-8", "replace")
+        for name, text, word, quoted in _OPTION.findall(match[1]):
+            value = text.replace(b"''", b"'") or word or quoted.replace(b'""', b'"')
+            options[name.decode()] = value.decode("utf-8", "replace")
     if options.get("LOCALE_PROVIDER", "libc") not in _PROVIDERS:
         del options["LOCALE_PROVIDER"]
     if "ENCODING" not in options and (match := _ENCODING.search(start)):

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from plugins.sources.feeding import feed
-from plugins.sources.postgres import catalogue, circles
+from plugins.sources.postgres import catalogue, circles, tablespaces
 from plugins.sources.postgres.archive import Archive, peek
 from plugins.sources.postgres.connection import conninfo, identifier, literal
 from plugins.sources.postgres.contents import Contents, Pulled
@@ -20,7 +20,7 @@ from plugins.sources.postgres.older import restore_through_psql, sets_what_is_un
 from plugins.sources.postgres.session import Psql
 from plugins.sources.postgres.statements import HEAD
 from plugins.sources.postgres.tools import Found, Version
-from strongroom import Cancelled, ConfigError, SourceError, TargetState, ToolFailed
+from strongroom import Cancelled, ConfigError, LogLevel, LogType, SourceError, TargetState, ToolFailed
 
 _USTAR = slice(257, 262)
 
@@ -128,18 +128,40 @@ class Restorer:
 
     def _create(self, database: str, archive: Archive, version: Version) -> None:
         error: SourceError | None = None
+        place = ""
+        if archive.tablespace and tablespaces.usable(self._server, self._through, archive.tablespace):
+            place = f" TABLESPACE = {identifier(archive.tablespace)}"
         for options in archive.ways_to_create(version.major):
             try:
                 # Copying template0 can take a while on a busy disk.
-                sql = f"CREATE DATABASE {identifier(database)} {options};"
+                sql = f"CREATE DATABASE {identifier(database)} {options}{place};"
                 self._psql.ask(self._through, sql, timeout=600)
-                return
             except ToolFailed as failed:  # a locale that this server does not have
                 error = error or failed
                 if "already exists" in failed.message:
                     break
+            else:
+                if error is not None or archive.provider_is_lost(version.major):
+                    self._say_locale(database, archive, error)
+                return
         assert error is not None  # noqa: S101 - there is always one way at least
         raise error
+
+    def _say_locale(self, database: str, archive: Archive, error: SourceError | None) -> None:
+        sql = (
+            "SELECT coalesce(pg_catalog.row_to_json(d)->>'datlocprovider', 'c'), datcollate, datctype"  # noqa: S608
+            f" FROM pg_catalog.pg_database d WHERE datname = {literal(database)}::pg_catalog.text;"
+        )
+        provider, collate, ctype = self._psql.ask(self._through, sql, fields=3)[0]
+        named = {"c": "libc", "i": "icu", "b": "builtin"}.get(provider, provider)
+        self._context.log(
+            f"{database} was to be made with the locale of the backup ({archive.locale}), which this server"
+            f" does not have; it is made with {named}, LC_COLLATE = {collate} LC_CTYPE = {ctype}: what is"
+            " sorted and compared as text may come in another order.",
+            LogLevel.WARNING,
+            LogType.GENERAL,
+            error.message if error is not None else "",
+        )
 
     def _make_schemas(self, database: str, names: list[str]) -> list[str]:
         """Make the schemas that a dump of chosen tables takes for granted; return those that were missing."""

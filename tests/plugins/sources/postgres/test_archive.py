@@ -46,6 +46,19 @@ def test_a_database_is_made_as_it_was_else_as_the_server_can() -> None:
     assert "LOCALE_PROVIDER" not in found.ways_to_create((14, 0))[0]
 
 
+def test_rules_of_icu_and_a_tablespace_are_read_whole() -> None:
+    found = archive(
+        b"CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = icu"
+        b" LOCALE = 'C' ICU_LOCALE = 'de' ICU_RULES = '&v < ''x''' TABLESPACE = \"fa \"\"st\";"
+    )
+    assert "ICU_LOCALE = 'de' ICU_RULES = '&v < ''x'''" in found.ways_to_create((16, 0))[0]
+    assert found.tablespace == 'fa "st'
+    assert "TABLESPACE" not in found.ways_to_create((16, 0))[0]
+    assert found.locale.startswith("LOCALE_PROVIDER = icu LOCALE = C")
+    assert found.provider_is_lost((14, 0))
+    assert not found.provider_is_lost((15, 0))
+
+
 def test_the_encoding_is_found_without_a_database_entry() -> None:
     assert archive(b"SET client_encoding = 'LATIN1';\n").options == {"ENCODING": "LATIN1"}
     assert archive(b"nothing").ways_to_create((15, 0))[0] == "TEMPLATE = template0 ENCODING = 'UTF8'"
