@@ -119,7 +119,14 @@ class PostgreSQL(strongroom.Source):
         """
         if is_globals(database):
             trial, anew = database != globals.NAME, self.config.restore_existing_roles
-            self._made[database] = globals.restore(self._server, chunks, trial=trial, anew=anew)
+            self.untouched = True
+
+            def touch() -> None:
+                self.untouched = trial
+
+            self._made[database] = globals.restore(
+                self._server, chunks, trial=trial, anew=anew, before_commit=touch
+            )
             return
         state = self.target_state(database)
         if state is TargetState.FILLED and not self.restores_over:

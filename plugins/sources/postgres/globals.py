@@ -8,10 +8,10 @@ one transaction; tablespaces cannot be, and come after.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from plugins.sources.postgres import catalogue
+from plugins.sources.postgres import catalogue, memberships
 from plugins.sources.postgres.connection import conninfo
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.failures import failure
@@ -86,13 +86,21 @@ def fingerprint(server: Server) -> Fingerprint:
     return found
 
 
-def restore(server: Server, chunks: Iterable[bytes], *, trial: bool, anew: bool) -> Fingerprint:
+def restore(
+    server: Server,
+    chunks: Iterable[bytes],
+    *,
+    trial: bool,
+    anew: bool,
+    before_commit: Callable[[], None] = lambda: None,
+) -> Fingerprint:
     """Make what is missing; return what of the backup is on the server then.
 
     With `anew`, what is there is set as the backup has it. A `trial` sets everything anew in a transaction,
     counts within it, and rolls it back. Raises `SourceError`s; then no role has been made or changed.
     """
     found = parse(_whole(chunks))
+    memberships.for_server(found, server.version())
     through = server.through()
     session = server.psql.session(through)
     try:
@@ -110,6 +118,7 @@ def restore(server: Server, chunks: Iterable[bytes], *, trial: bool, anew: bool)
                 seen = _seen(session, found)
                 session.ask("ROLLBACK;")
                 return seen
+            before_commit()
             session.ask("COMMIT;")
             _make_tablespaces(session, found, missing, anew=anew)
             return _seen(session, found)

@@ -155,6 +155,7 @@ def test_a_failure_makes_no_role_at_all(server: Server, open_on: Open) -> None:
         with pytest.raises(strongroom.SourceError) as caught:
             source.restore(NAME, [broken])
         assert caught.value.remedy
+        assert source.untouched
         assert server.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'keeper'") == "0"
     assert not Path("/tmp/strongroom-owned").exists()
 
@@ -193,6 +194,7 @@ def test_tablespaces_come_back(server: Server, open_on: Open, place: Path) -> No
     with pytest.raises(strongroom.SourceError, match=r"roles have been made.*'fast'") as caught:
         source.restore(NAME, chunks)
     assert "folder" in caught.value.remedy
+    assert not source.untouched
     place.mkdir()
     server.sql("postgres", "DROP ROLE keeper")
 
@@ -234,3 +236,31 @@ def test_roles_go_up_to_a_newer_server(old: Server, new: Server, open_on: Open) 
     source.restore(NAME, chunks)
     assert new.sql("postgres", ABOUT) == before
     assert counted.differences(source.fingerprint(NAME)) == []
+
+
+@pytest.mark.parametrize(
+    ("attribute", "options", "fits"),
+    [
+        ("INHERIT", "ADMIN TRUE", True),
+        ("NOINHERIT", "INHERIT FALSE", True),
+        ("INHERIT", "INHERIT FALSE", False),
+        ("NOINHERIT", "INHERIT TRUE", False),
+        ("INHERIT", "SET FALSE", False),
+    ],
+)
+def test_memberships_go_down_as_they_were_or_not_at_all(
+    old: Server, new: Server, open_on: Open, attribute: str, options: str, fits: bool
+) -> None:
+    new.sql("postgres", f"CREATE ROLE keeper; CREATE ROLE {QUOTED} {attribute}")
+    new.sql("postgres", f"GRANT keeper TO {QUOTED} WITH {options}")
+    chunks, counted = dumped(open_on(new), NAME)
+    source = open_on(old)
+    if fits:
+        source.restore(NAME, chunks)
+        assert old.sql("postgres", MEMBERS) == new.sql("postgres", MEMBERS)
+        assert counted.differences(source.fingerprint(NAME)) == []
+        return
+    with pytest.raises(strongroom.SourceError, match="which PostgreSQL 15 cannot have") as caught:
+        source.restore(NAME, chunks)
+    assert ODD in caught.value.message
+    assert old.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'keeper'") == "0"
