@@ -104,6 +104,7 @@ class PostgreSQL(strongroom.Source):
             return globals.begin_dump(server, fingerprint=fingerprint)
         version = server.version(database)
         tool = server.tools.for_server("pg_dump", version)
+        checking.refuse_nothing(server, database, config.selection)
         encoding = catalogue.client_encoding(server.psql, database)
         order = Order(database, tool, version, config.selection, fingerprint, encoding)
         if config.is_directory:

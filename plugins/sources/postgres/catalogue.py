@@ -149,6 +149,19 @@ def unmatched(psql: Psql, database: str, selection: Selection) -> list[str]:
     return selection.unmatched({schema for schema, _ in rows}, {(one, name) for one, name in rows if name})
 
 
+def nothing_left(psql: Psql, database: str, selection: Selection, version: Version) -> bool:
+    """Whether all that is chosen is left out again, so that pg_dump would write an empty archive."""
+    if selection.is_whole:
+        return False
+    rows = psql.ask(database, _NAMED, fields=2)
+    if not selection.tables:
+        return not any(selection.has_schema(schema) for schema, _ in rows)
+    relations = tables_now(psql, database, version)
+    lines = {(each.schema, each.name): line_of(relations, oid) for oid, each in relations.items()}
+    named = ((schema, name) for schema, name in rows if name)
+    return not any(selection.has(lines.get(each, [each])) for each in named)
+
+
 def table_bytes(psql: Psql, database: str) -> int:
     """The bytes of all tables without their indexes: what a dump of them comes to, or nearly so."""
     sql = (

@@ -79,6 +79,7 @@ def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
             remedy="Correct the source's lists of schemas and tables; letter case counts, and a name that"
             " holds a dot stands in double quotes.",
         )
+    refuse_nothing(server, database, selection)
     if selection != Selection(selection.content) and (orphans := _orphans(server, database, selection)):
         raise ConfigError(
             f"In {database!r}, {orphans[0]}, which is left out: it could not be restored.",
@@ -90,6 +91,16 @@ def _look_into(server: Server, config: DatabasesConfig, database: str) -> None:
             f"The user {config.user!r} may not read all of {database!r}: {'; '.join(found[:5])}{more}.",
             remedy=f"GRANT pg_read_all_data TO {config.user}; row security needs a user with BYPASSRLS, "
             "large objects GRANT SELECT ON LARGE OBJECT or a superuser.",
+        )
+
+
+def refuse_nothing(server: Server, database: str, selection: Selection) -> None:
+    """Raise for lists that leave nothing to dump: pg_dump would end well, with an empty archive."""
+    if catalogue.nothing_left(server.psql, database, selection, server.version(database)):
+        chosen, out = ("tables", "exclude_tables") if selection.tables else ("schemas", "exclude_schemas")
+        raise ConfigError(
+            f"Of {database!r} nothing would be backed up: all that `{chosen}` names is left out by `{out}`.",
+            remedy=f"Correct the source's lists {chosen} and {out}.",
         )
 
 

@@ -151,6 +151,26 @@ def test_what_is_chosen_and_not_there_fails(server: Server, open_on: Open, value
 
 
 @newest_alone
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"tables": ["app.cache_*"], "exclude_tables": ["cache_?"]}, "exclude_tables"),
+        ({"tables": ["app.high", "other.low"], "exclude_tables": ["parted"]}, "exclude_tables"),
+        ({"schemas": ["app"], "exclude_schemas": ["a*"]}, "exclude_schemas"),
+    ],
+)
+def test_lists_that_leave_nothing_are_refused(
+    server: Server, open_on: Open, values: dict[str, object], named: str
+) -> None:
+    server.create_database("shop", SHOP)
+    source = open_on(server, databases=["shop"], **values)
+    for attempt in (source.check, lambda: dumped(source, "shop")):
+        with pytest.raises(ConfigError, match="nothing would be backed up") as caught:
+            attempt()
+        assert named in caught.value.remedy
+
+
+@newest_alone
 def test_a_partition_without_its_table_is_refused(server: Server, open_on: Open) -> None:
     server.create_database("shop", SHOP)
     source = open_on(server, databases=["shop"], schemas=["app"])
