@@ -65,7 +65,8 @@ def look(server: Server, config: ServerConfig) -> list[str]:
         )
     if int(tablespaces):
         raise SourceError(
-            f"The server has {tablespaces} tablespaces of its own, which pg_basebackup cannot stream as one.",
+            f"The server has {_tablespaces(int(tablespaces))} of its own, which pg_basebackup cannot stream"
+            " as one.",
             remedy="Take the source postgresql for this server, or move what is in them to pg_default.",
         )
     _connect(server, user)
@@ -78,6 +79,10 @@ def look(server: Server, config: ServerConfig) -> list[str]:
     if outside != "0":
         notes.append("postgresql.conf and pg_hba.conf lie outside of the data directory and are in no backup")
     return notes
+
+
+def _tablespaces(count: int) -> str:
+    return "1 tablespace" if count == 1 else f"{count} tablespaces"
 
 
 def _connect(server: Server, user: str) -> None:

@@ -54,7 +54,7 @@ class ServerConfig(strongroom.AdapterConfig):
         "",
         title="TLS CA certificate",
         description="The file of the authority that signed the server's certificate; `system` for"
-        " those that the system trusts.",
+        " those that the system trusts (with client tools of PostgreSQL 16 and newer).",
         widget="file",
         advanced=True,
     )

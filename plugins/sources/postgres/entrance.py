@@ -10,7 +10,7 @@ from plugins.sources.postgres.connection import Connection
 from plugins.sources.postgres.failures import DatabaseClosed
 from plugins.sources.postgres.session import Psql
 from plugins.sources.postgres.tools import Toolbox, Version
-from strongroom import Context, DatabaseMissing, SourceError
+from strongroom import ConfigError, Context, DatabaseMissing, SourceError
 
 
 class Server:
@@ -27,8 +27,14 @@ class Server:
 
     @property
     def psql(self) -> Psql:
-        """psql, the newest that is there."""
+        """psql, the newest that is there. Raises `ConfigError` for a CA that would not be asked."""
         if self._asks is None:
+            if self.connection.ssl_ca == "system" and self.connection.ssl_mode != "verify-full":
+                # Tools since 16 refuse that; older ones look for a file of that name, and go without it.
+                raise ConfigError(
+                    'ssl_ca = "system" takes ssl_mode = "verify-full": the server would not be proven.',
+                    remedy='Set ssl_mode = "verify-full", or name a CA\'s file in ssl_ca.',
+                )
             tool = self.tools.newest("psql")
             self._asks = Psql(self.context.host, tool, self.connection, self.context.cancel)
         return self._asks

@@ -82,6 +82,23 @@ def _within_alone(connection: Connection, database: str, said: str) -> SourceErr
 _RULES: tuple[tuple[str, _Make], ...] = (
     (r"cannot drop inherited constraint", _within_alone),
     (
+        r"certificate authentication failed|requires a valid client certificate|client certificate"
+        r"|alert (unknown ca|certificate|bad certificate)",
+        _refused(
+            "The server {place} wants another client certificate of the user {user!r}: {said}",
+            "Correct ssl_cert and ssl_key of the source: a certificate made for that user, by an authority"
+            " that the server trusts, and its key.",
+        ),
+    ),
+    (
+        r'root certificate file "system" does not exist',
+        _refused(
+            'The client tools for {place} are older than 16 and do not know ssl_ca = "system".',
+            "Install client tools of PostgreSQL 16 or newer, or name the file of the system's authorities in"
+            " ssl_ca (Debian, Ubuntu: /etc/ssl/certs/ca-certificates.crt).",
+        ),
+    ),
+    (
         r"password authentication failed|authentication failed for user",
         _refused(
             "The server {place} refused the password of the user {user!r}.",
@@ -165,7 +182,8 @@ _RULES: tuple[tuple[str, _Make], ...] = (
         r"|server certificate for|private key",
         _refused(
             "TLS with {place} failed: {said}",
-            "Check the TLS mode, the CA, the certificate and the key of the source.",
+            "Check the TLS mode (ssl_mode), the CA (ssl_ca), the client certificate (ssl_cert) and its key"
+            " (ssl_key) of the source.",
         ),
     ),
     (r"no matching (schemas|tables) were found", _nothing_matches),
@@ -199,7 +217,9 @@ def failure(
         )
     if tool == "psql" and status == 2:
         return ConnectionFailed(
-            f"The connection to {connection.place} failed: {said}", remedy="Check the source's connection."
+            f"The connection to {connection.place} failed: {said}",
+            remedy="Check the source's host, port and user, and for TLS its ssl_mode, ssl_ca, ssl_cert and"
+            " ssl_key.",
         )
     return ToolFailed(
         f"{tool} failed on {database!r} with exit status {status}" + (f": {said}" if said else "."),

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from plugins.sources.postgres import catalogue, memberships
-from plugins.sources.postgres.connection import conninfo
+from plugins.sources.postgres.connection import conninfo, shown
 from plugins.sources.postgres.entrance import Server
 from plugins.sources.postgres.failures import failure
 from plugins.sources.postgres.session import Session
 from plugins.sources.postgres.statements import END, Globals, counted, parse
 from plugins.sources.postgres.tools import Found
-from strongroom import Dump, DumpIncomplete, Fingerprint, SourceError
+from strongroom import Dump, DumpIncomplete, Fingerprint, LogLevel, LogType, SourceError
 
 NAME = "(globals)"
 """No database's name; a trial's is followed by an underscore."""
@@ -112,7 +112,9 @@ def restore(
                     f"A trial cannot make tablespaces, and {', '.join(map(repr, missing))} is not here.",
                     remedy="Make the tablespace, or drill on the server that was backed up.",
                 )
-            for text in _statements(session, found, anew=anew or trial):
+            there = _names(session, "SELECT rolname FROM pg_catalog.pg_roles;")
+            kept = [] if anew else sorted(found.roles.keys() & there)
+            for text in _statements(session, found, there, anew=anew or trial):
                 session.ask(text)
             if trial:
                 seen = _seen(session, found)
@@ -121,6 +123,8 @@ def restore(
             before_commit()
             session.ask("COMMIT;")
             _make_tablespaces(session, found, missing, anew=anew)
+            if kept:
+                _say_kept(server, kept)
             return _seen(session, found)
     finally:
         session.close()
@@ -137,8 +141,18 @@ def _whole(chunks: Iterable[bytes]) -> bytes:
     return bytes(data)
 
 
-def _statements(session: Session, found: Globals, *, anew: bool) -> Iterator[str]:
-    there = _names(session, "SELECT rolname FROM pg_catalog.pg_roles;")
+def _say_kept(server: Server, roles: list[str]) -> None:
+    more = f", and {len(roles) - 5} more" if len(roles) > 5 else ""
+    server.context.log(
+        f"There already, and left as they are: {shown(', '.join(roles[:5]))}{more}. Of these roles only the"
+        " names are compared with the backup, and not their passwords and attributes.",
+        LogLevel.INFO,
+        LogType.GENERAL,
+        "restore_existing_roles = true sets them as the backup has them.",
+    )
+
+
+def _statements(session: Session, found: Globals, there: set[str], *, anew: bool) -> Iterator[str]:
     me = _names(session, "SELECT current_user UNION SELECT session_user;")
     members = _members(session)
     for name, made in found.roles.items():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pydantic import SecretStr
 
 import strongroom
 from plugins.sources.postgres.connection import Connection
 from plugins.sources.postgres.failures import DatabaseClosed, failure, last_words
+from plugins.sources.postgresql import PostgreSQL
+from tests.parts.postgres import Server, newest_alone
 
 CONNECTION = Connection("db", 5432, "me", SecretStr("hush-hush"))
 PREFIX = 'psql: error: connection to server at "db" (10.0.0.1), port 5432 failed: '
@@ -83,6 +87,32 @@ def test_each_failure_says_what_and_what_to_do(said: str, kind: str, words: str)
     assert error.kind == kind
     assert words in error.message
     assert error.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "remedy"),
+    [
+        ("FATAL:  connection requires a valid client certificate", "another client certificate", "ssl_cert"),
+        ('FATAL:  certificate authentication failed for user "me"', "another client certificate", "ssl_cert"),
+        ("SSL error: tlsv1 alert unknown ca", "another client certificate", "ssl_key"),
+        ('could not read certificate file "c": no start line', "TLS with db:5432 failed", "ssl_cert"),
+        ("SSL error: certificate verify failed", "TLS with db:5432 failed", "ssl_ca"),
+        ('root certificate file "system" does not exist', "older than 16", "ca-certificates.crt"),
+        ("something else about it", "The connection to db:5432 failed", "ssl_cert"),
+    ],
+)
+def test_what_is_wrong_with_certificates_names_their_fields(said: str, words: str, remedy: str) -> None:
+    error = failure("psql", 2, PREFIX + said, CONNECTION, "shop")
+    assert error.kind == "ConnectionFailed"
+    assert words in error.message
+    assert remedy in error.remedy
+
+
+@newest_alone
+def test_a_ca_that_would_not_be_asked_is_refused(server: Server, open_on: Callable[..., PostgreSQL]) -> None:
+    with pytest.raises(strongroom.ConfigError, match="would not be proven") as caught:
+        open_on(server, ssl_ca="system", ssl_mode="require").check()
+    assert "verify-full" in caught.value.remedy
 
 
 def test_what_is_not_understood_is_passed_on_with_the_exit_status() -> None:

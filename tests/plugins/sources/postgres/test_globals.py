@@ -15,6 +15,7 @@ from plugins.sources.postgres.globals import NAME
 from plugins.sources.postgres.statements import parse
 from plugins.sources.postgresql import PostgreSQL
 from strongroom import TargetState
+from strongroom.testing import Surroundings
 from strongroom.testing.laboratory import dumped
 from tests.parts.postgres import Server, newest_alone, tools_folder
 
@@ -103,7 +104,9 @@ def test_roles_that_were_lost_come_back_as_they_were(server: Server, open_on: Op
     assert not Path("/tmp/strongroom-owned").exists()
 
 
-def test_roles_that_are_there_stay_as_they_are_unless_asked(server: Server, open_on: Open) -> None:
+def test_roles_that_are_there_stay_as_they_are_unless_asked(
+    server: Server, open_on: Open, around: Surroundings
+) -> None:
     server.sql("postgres", ROLES)
     before = server.sql("postgres", ABOUT)
     chunks, counted = dumped(open_on(server), NAME)
@@ -114,7 +117,10 @@ def test_roles_that_are_there_stay_as_they_are_unless_asked(server: Server, open
     assert server.sql("postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = 'keeper'") == changed
     assert server.sql("postgres", MEMBERS) != ""
     assert counted.differences(source.fingerprint(NAME)) == []
+    (said,) = [text for text, _ in around.log if "left as they are" in text]
+    assert "keeper, postgres. Of these roles only the names are compared" in said
     open_on(server, restore_existing_roles=True).restore(NAME, chunks)
+    assert sum("left as they are" in text for text, _ in around.log) == 1
     assert server.sql("postgres", ABOUT) == before
 
 
