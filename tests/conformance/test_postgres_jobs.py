@@ -116,3 +116,25 @@ def test_a_cluster_is_restored_into_a_folder(
     assert restored["status"] == "Success"
     assert (target / "PG_VERSION").read_text() == "15\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["restored"]
+
+
+@pytest.mark.parametrize("target", ["shop", "elsewhere"])
+def test_a_database_that_was_lost_has_its_limit_and_rights(
+    installation: Installation, runs: dict[str, dict[str, Any]], server: Server, target: str
+) -> None:
+    about = (
+        "SELECT datconnlimit, shobj_description(oid, 'pg_database'),"
+        " (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(datacl) a) FROM pg_database"
+    )
+    server.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 7; COMMENT ON DATABASE shop IS 'the shop'")
+    server.sql("postgres", "REVOKE CONNECT ON DATABASE shop FROM PUBLIC")
+    before = server.sql("postgres", f"{about} WHERE datname = 'shop'")
+    (backup,) = installation.json("run", "workers")["backups"]
+    (drilled,) = installation.json("drill", backup["id"])
+    assert drilled["outcome"] == "passed"
+    server.drop_database("shop")
+    restored = installation.json("restore", backup["id"], "--to", "workers", "--as", target)
+    assert restored["status"] == "Success"
+    assert server.sql("postgres", f"{about} WHERE datname = '{target}'") == before
+    if target != "shop":
+        server.sql("postgres", f"ALTER DATABASE {target} RENAME TO shop")
