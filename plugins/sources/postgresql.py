@@ -164,6 +164,10 @@ class PostgreSQL(strongroom.Source):
             properties.give(self._server, beside, self._new[beside], owner=owner, rights=rights)
         return swapping.swap(self._server.psql, through, beside, database)
 
+    def resume_replace(self, beside: str, database: str) -> bool:
+        """It is one transaction: all of it has happened, or nothing."""
+        return self.target_state(beside) is TargetState.MISSING
+
     # ------------------------------------------------------------------------------------ names
 
     def beside_name(self, database: str, label: str) -> str:

@@ -502,6 +502,18 @@ def test_the_maintenance_database_itself_can_be_replaced(server: Server, open: O
     assert "desk" not in server.databases()
 
 
+def test_a_swap_whose_process_died_has_happened_or_has_not(server: Server, open: Open) -> None:
+    server.create_database("kiosk", "CREATE TABLE t AS SELECT 1 AS a")
+    source = open(databases=["kiosk"])
+    beside = source.beside_name("kiosk", "r1")
+    source.restore(beside, dumped(source, "kiosk")[0])
+    assert source.resume_replace(beside, "kiosk") is False
+    assert source.resume_replace(beside, "stall") is False, "what it lacks yet is known to nobody any more"
+    assert {beside, "kiosk"} <= set(server.databases()) and "stall" not in server.databases()
+    source.replace(beside, "kiosk")
+    assert source.resume_replace(beside, "kiosk") is True
+
+
 @pytest.mark.parametrize("letter", ["x", "ü"])
 def test_a_name_that_the_server_would_cut_means_no_other_database(
     server: Server, open: Open, letter: str
