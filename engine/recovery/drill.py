@@ -18,7 +18,7 @@ from engine.contract.values import TargetState
 from engine.errors import CouldNotVerify, DumpIncomplete, NotFound, StrongroomError, ToolFailed
 from engine.events import LogLevel, LogType
 from engine.recovery import unfinished
-from engine.recovery.comparing import Equality, compare
+from engine.recovery.comparing import SAME, Equality, compare
 from engine.recovery.fitting import fit
 from engine.recovery.integrity import Verification, doubtful, judged, patiently, retriever
 from engine.recovery.retrieve import Fetched, OnBytes
@@ -106,7 +106,7 @@ class _Drill:
                 return "failed", f"The restore failed: {error.message}", ""
         comparison = compare(fetched.sidecar, lambda: identities, adapter, name)
         if comparison.result is Equality.EQUAL:
-            return "passed", "", comparison.words.removeprefix("It is what was backed up: ").rstrip(".")
+            return "passed", "", comparison.words.removeprefix(f"{SAME}: ").rstrip(".")
         if comparison.result is Equality.DIFFERENT:
             return "failed", comparison.words, ""
         return "could-not-verify", f"It was restored without an error. {comparison.words}", ""

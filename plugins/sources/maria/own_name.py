@@ -2,7 +2,8 @@
 
 The dump tools write names without their database, but for two things that the servers keep as they were:
 a trigger's own text up to its body (`CREATE TRIGGER shop.t BEFORE INSERT ON shop.orders`), and a column's
-default that asks a sequence (`nextval(`shop`.`numbers`)`). Bodies are their author's, and stay.
+default that asks a sequence (`nextval(`shop`.`numbers`)`). Bodies are their author's, and stay; so an
+event, which a server runs by itself, rests in a database that is only a trial.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Iterable, Iterator
 
 _TRIGGER = b"\nDELIMITER ;;\n/*!50003 CREATE*/"
 _TABLE = b"\nCREATE TABLE `"
-_KEPT = max(len(_TRIGGER), len(_TABLE))
+_EVENT = b"\n/*!50106 CREATE*/"
+_MARKS = (_TRIGGER, _TABLE, _EVENT)
+_KEPT = max(map(len, _MARKS))
 _TABLE_ENDS = b"\n) "
 _MOST = 4 << 20
 """Bytes of a table's definition, or of a trigger's beginning, that are waited for at most."""
@@ -29,6 +32,12 @@ _BEGINNING = re.compile(
     + rb"(?P<two>" + _OWNER + rb")" + _NAME + _GAP + rb"+FOR" + _GAP,
     re.DOTALL | re.IGNORECASE,
 )  # fmt: skip
+# As the servers write it anew: only the name and the body are anybody's own.
+_SCHEDULE = re.compile(
+    rb"\n/\*!50106 CREATE\*/ (?:/\*!50117 DEFINER=.*?\*/ )?/\*!50106 EVENT `(?:[^`]|``)*` ON SCHEDULE "
+    rb".*?ON COMPLETION (?:NOT )?PRESERVE (?=ENABLE|DISABLE)",
+    re.DOTALL,
+)
 _DATABASE = re.compile(rb"^-- Host: .*?    Database: (.*)$", re.MULTILINE)
 # Strings (a column's comment) and other names go by as they are.
 _ASKS = re.compile(
@@ -43,31 +52,42 @@ def database_of(head: bytes) -> str | None:
     return match[1].decode("utf-8", "surrogateescape") if match and match[1] else None
 
 
-def without_own_name(chunks: Iterable[bytes], database: str | None) -> Iterator[bytes]:
-    """The dump of that database in which triggers and sequences' defaults do not name it any more."""
+def without_own_name(
+    chunks: Iterable[bytes], database: str | None, *, resting: bool = False
+) -> Iterator[bytes]:
+    """The dump of that database in which triggers and sequences' defaults do not name it any more.
+
+    With `resting` its events are made, and run no more.
+    """
     held = b"\n"  # so that a dump's very first line begins like any other
     first = True
     for chunk in chunks:
-        out, held = _looked_through(held + chunk, database, is_last=False)
+        out, held = _looked_through(held + chunk, database, resting, is_last=False)
         yield out[1:] if first and out else out
         first = first and not out
-    out, _ = _looked_through(held, database, is_last=True)
+    out, _ = _looked_through(held, database, resting, is_last=True)
     yield out[1:] if first else out
 
 
-def _looked_through(data: bytes, database: str | None, *, is_last: bool) -> tuple[bytes, bytes]:
+def _looked_through(
+    data: bytes, database: str | None, resting: bool, *, is_last: bool
+) -> tuple[bytes, bytes]:
     """What may go on, and what has to wait for what follows it."""
     out: list[bytes] = []
     at = 0
     while True:
-        starts = [start for mark in (_TRIGGER, _TABLE) if (start := data.find(mark, at)) >= 0]
+        starts = [start for mark in _MARKS if (start := data.find(mark, at)) >= 0]
         if not starts:
             stop = len(data) if is_last else max(at, len(data) - _KEPT)
             return b"".join([*out, data[at:stop]]), data[stop:]
         start = min(starts)
         out.append(data[at:start])
-        is_trigger = data.startswith(_TRIGGER, start)
-        found = _trigger(data, start) if is_trigger else _table(data, start, database)
+        if data.startswith(_TRIGGER, start):
+            found = _trigger(data, start)
+        elif data.startswith(_EVENT, start):
+            found = _event(data, start, resting)
+        else:
+            found = _table(data, start, database)
         if found is None:
             if not is_last and len(data) - start < _MOST:
                 return b"".join(out), data[start:]
@@ -100,3 +120,13 @@ def _table(data: bytes, start: int, database: str | None) -> tuple[bytes, int] |
         return match["ask"] if match["ask"] and match["of"] == own else match[0]
 
     return _ASKS.sub(plain, text), end
+
+
+def _event(data: bytes, start: int, resting: bool) -> tuple[bytes, int] | None:
+    match = _SCHEDULE.match(data, start)
+    if match is None:
+        end = data.find(b"*/ ;;\n", start)
+        return (data[start:end], end) if end >= 0 else None
+    if resting and data.startswith(b"ENABLE", match.end()):
+        return match[0] + b"DISABLE", match.end() + len(b"ENABLE")
+    return match[0], match.end()

@@ -42,14 +42,17 @@ class Restorer:
         self._context = context
         self._client = client
 
-    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
-        """Restore into a missing or empty database; on any error it is missing or empty again."""
+    def restore(self, database: str, chunks: Iterable[bytes], *, trial: bool = False) -> None:
+        """Restore into a missing or empty database; on any error it is missing or empty again.
+
+        In one for a `trial` no event runs.
+        """
         recorded, name, whole = _peek(chunks)
         there = catalogue.options_of(self._client, database)
         if there is None:
             self._create(database, recorded)
         try:
-            self._fill(database, without_own_name(whole, name))
+            self._fill(database, without_own_name(whole, name, resting=trial))
         except BaseException:
             self._undo(database, there)
             raise

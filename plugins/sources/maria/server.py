@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pydantic
@@ -115,6 +116,7 @@ class MariaFamily(strongroom.Source):
         self._tools = Toolbox(context.host, config.tools, clients=self.clients, dumpers=self.dumpers)
         self._asks: Client | None = None
         self._server: Server | None = None
+        self._drilled = ""
 
     # ---------------------------------------------------------------------------------- looking
 
@@ -217,7 +219,8 @@ class MariaFamily(strongroom.Source):
                 f"The database {database!r} on {self._connection.place} is not empty.",
                 remedy="Restore under another name (--as), or say that it may be replaced (--overwrite).",
             )
-        Restorer(self.context, self._client).restore(database, chunks)
+        trial = database == self._drilled
+        Restorer(self.context, self._client).restore(database, chunks, trial=trial)
 
     def drop(self, database: str) -> None:
         _whole_name(database)
@@ -238,6 +241,10 @@ class MariaFamily(strongroom.Source):
 
     def beside_name(self, database: str, label: str) -> str:
         return fit(database, f"_{label}")
+
+    def scratch_name(self, database: str, label: str, folder: Path) -> str:
+        self._drilled = self.beside_name(database, label)
+        return self._drilled
 
     def restore_command(self, database: str) -> str:
         return f"{self.clients[0]} --binary-mode --database={shlex.quote(database)}"

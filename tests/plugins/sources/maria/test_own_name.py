@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,10 @@ DELIMITER ;;
 /*!50003 CREATE*/ /*!50017 DEFINER=`r`@`localhost`*/ /*!50003 TRIGGER c AFTER DELETE ON t FOR EACH ROW set a=1
 */;;
 DELIMITER ;
+DELIMITER ;;
+/*!50106 CREATE*/ /*!50117 DEFINER=`root`@`localhost`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY
+ ON COMPLETION NOT PRESERVE ENABLE COMMENT 'ON COMPLETION PRESERVE ENABLE' DO begin end */ ;;
+DELIMITER ;
 -- Dump completed
 """
 WANTED = (
@@ -56,6 +61,8 @@ def test_it_is_the_same_wherever_the_dump_is_cut(size: int) -> None:
     found = b"".join(without_own_name(chunks, database_of(DUMP)))
     assert found == WANTED
     assert found != DUMP
+    resting = b"".join(without_own_name(chunks, database_of(DUMP), resting=True))
+    assert resting == WANTED.replace(b"NOT PRESERVE ENABLE", b"NOT PRESERVE DISABLE")
 
 
 def test_what_has_no_end_goes_by() -> None:
@@ -82,6 +89,28 @@ def test_a_copy_has_its_own_triggers_and_sequences(server: Server, source: Calla
     server.sql("INSERT INTO copy.u (b) VALUES (1); INSERT INTO copy.t VALUES (1)")
     assert server.sql("SELECT NEXTVAL(q.numbers)") == [["1"]], "the original's sequence was not asked"
     assert server.sql("SELECT a FROM copy.t") == [["2"]]
+
+
+@pytest.mark.parametrize("trial", [True, False])
+def test_the_events_of_a_trial_rest(
+    server: Server, source: Callable[..., Any], tmp_path: Path, trial: bool
+) -> None:
+    server.sql("CREATE DATABASE timed; CREATE TABLE timed.t (i int)")
+    text = "DO INSERT INTO t VALUES (1) /* ON COMPLETION PRESERVE ENABLE */"
+    server.sql(f"CREATE EVENT `e ``ON` ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE {text}", "timed")
+    server.sql("CREATE EVENT f ON SCHEDULE EVERY 2 DAY DISABLE DO SET @a = 1", "timed")
+    here = source()
+    chunks, _ = dumped(here, "timed")
+    name = here.scratch_name("timed", "drill_1", tmp_path) if trial else "timed_copy"
+    here.restore(name, chunks)
+    rows = server.sql(
+        "SELECT STATUS, ON_COMPLETION, EVENT_NAME FROM information_schema.EVENTS"  # noqa: S608
+        f" WHERE EVENT_SCHEMA = '{name}' ORDER BY 3"
+    )
+    assert rows == [
+        ["DISABLED" if trial else "ENABLED", "PRESERVE", "e `ON"],
+        ["DISABLED", "NOT PRESERVE", "f"],
+    ]
 
 
 def test_values_that_only_some_modes_take_come_back_as_they_were(
