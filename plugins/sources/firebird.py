@@ -213,11 +213,15 @@ class Firebird(strongroom.Source):
         if not self.context.host.exists(path):
             swapping.rename(self.context.host, new, path)
             return None
-        stem, suffix = posixpath.splitext(path)
-        label = posixpath.splitext(new)[0].removeprefix(f"{stem}_").rpartition("/")[2]
-        kept = _fit(stem, f"_before_{label}{suffix}")
+        kept = _kept(path, new)
         swapping.change_places(self._tools, new, path, kept)
         return kept
+
+    def resume_replace(self, beside: str, database: str) -> bool:
+        """Each file may have been shut down for the swap: what there is comes online again first."""
+        new, path = self._path_of(beside), self._path_of(database)
+        swapping.online_again(self._tools, new, path, _kept(path, new))
+        return super().resume_replace(beside, database)
 
     # ------------------------------------------------------------------------------------ names
 
@@ -263,6 +267,13 @@ class Firebird(strongroom.Source):
 def _major(version: str) -> int:
     first = version.partition(".")[0]
     return int(first) if first.isdecimal() else 0
+
+
+def _kept(path: str, new: str) -> str:
+    """Where the old file goes: `<name>_before_<label>`, with the label of the new one's name."""
+    stem, suffix = posixpath.splitext(path)
+    label = posixpath.splitext(new)[0].removeprefix(f"{stem}_").rpartition("/")[2]
+    return _fit(stem, f"_before_{label}{suffix}")
 
 
 def _fit(stem: str, ending: str) -> str:

@@ -47,6 +47,14 @@ def change_places(tools: Toolbox, new: str, path: str, kept: str) -> None:
     _online(tools, path, kept)
 
 
+def online_again(tools: Toolbox, *databases: str) -> None:
+    """Bring online what a swap that died has left shut down; one that is missing is passed over."""
+    for database in databases:
+        if tools.host.exists(database):
+            with suppress(SourceError):
+                _online(tools, database)
+
+
 def _online(tools: Toolbox, *databases: str) -> None:
     for database in databases:
         tools.do("gfix", ["-online"], database)

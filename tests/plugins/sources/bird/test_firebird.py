@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import strongroom
 from engine.contract.config import build
+from engine.hosts.local import LocalHost
 from plugins.sources.bird.failures import failure
 from plugins.sources.bird.streaming import counted
 from plugins.sources.bird.tools import Server as Place
@@ -131,6 +133,48 @@ def test_who_is_connected_is_thrown_out_before_a_swap(server: Server, source: Op
         assert b"Statement failed" in said
     assert kept is not None
     assert server.rows(path) == server.rows(kept) == {"t": [(1, "old")]}
+
+
+class Crash(BaseException):
+    """What ends a process, and lets nothing be tidied up."""
+
+
+def test_a_swap_that_dies_at_any_step_is_finished_or_was_not_begun(
+    server: Server, source: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture = LocalHost.capture
+    moment = 0
+    ends = []
+
+    def dying(self: LocalHost, argv: list[str], **more: Any) -> Any:
+        nonlocal moment
+        if argv[0] == "mv" or "-shut" in argv or "-online" in argv:
+            if moment == 0:
+                raise Crash
+            moment -= 1
+        return capture(self, argv, **more)
+
+    for step in range(10):
+        path = server.make(f"dying{step}", {"t": [(1, "new")]})
+        adapter = source(path)
+        beside = adapter.beside_name(path, "r1")
+        adapter.restore(beside, dumped(adapter, path)[0])
+        server.isql("UPDATE \"t\" SET words = 'old';\nCOMMIT;\n", path)
+        moment = step
+        monkeypatch.setattr(LocalHost, "capture", dying)
+        try:
+            adapter.replace(beside, path)
+            break
+        except Crash:
+            pass
+        finally:
+            monkeypatch.setattr(LocalHost, "capture", capture)
+        took = source(path).resume_replace(beside, path)
+        ends.append(took)
+        assert server.rows(path) == {"t": [(1, "new" if took else "old")]}
+        kept = path.replace(f"dying{step}", f"dying{step}_before_r1")
+        assert not took or server.rows(kept) == {"t": [(1, "old")]}
+    assert set(ends) == {True, False} and len(ends) == 6
 
 
 def test_a_server_elsewhere_is_not_renamed_here(server: Server, source: Open) -> None:
