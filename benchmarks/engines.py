@@ -105,7 +105,7 @@ class MariaDB(Engine):
         self.server = self.part(
             lambda: running("--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M")
         )
-        rows = round(size * 1e9 / 320)
+        rows = round(size * 1e9 / 232)
         self.server.sql("CREATE DATABASE bench; CREATE DATABASE empty")
         self.server.sql(
             "CREATE TABLE orders (id INT PRIMARY KEY, day DATE, total DECIMAL(9,2), words TEXT, data BLOB)",
@@ -245,7 +245,7 @@ class Firebird(Engine):
         self.server = self.part(firebird.__wrapped__)
         self.file = self.server.make("bench", {})
         self.copy = self.server.path("copy")
-        rows = round(min(size, 0.2) * 1e9 / 330)
+        rows = round(size * 1e9 / 317)
         self.server.isql(
             "CREATE TABLE orders (id INTEGER, words VARCHAR(300), more VARCHAR(60));\nCOMMIT;\n"  # noqa: S608
             "SET TERM ^ ;\nEXECUTE BLOCK AS DECLARE n INTEGER = 0; BEGIN WHILE (n < "
@@ -298,7 +298,7 @@ class DuckDB(Engine):
         with duckdb.connect(str(self.file)) as database:
             database.execute(
                 "CREATE TABLE orders AS SELECT i AS id, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS words,"  # noqa: S608
-                f" i * 1.25 AS total FROM range({round(size * 1e9 / 90)}) t(i)"
+                f" i * 1.25 AS total FROM range({round(size * 1e9 / 45)}) t(i)"
             )
 
     def values(self) -> dict[str, object]:
