@@ -226,7 +226,6 @@ class _Restore:
             self._state = lambda: f"Nothing is dropped: look at {beside} as well."
             raise
         self._state = lambda: f"{database} holds the restored backup."
-        unfinished.remember(self._services, self._owner, endpoint, None)
         if kept is None:
             return Restored(endpoint.name, database, comparison)
         if found is TargetState.MISSING:

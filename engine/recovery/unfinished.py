@@ -24,19 +24,16 @@ _LOOKED_AT = 20
 
 
 def remember(
-    services: Services, execution_id: str, endpoint: Endpoint, database: str | None, *, target: str = ""
+    services: Services, execution_id: str, endpoint: Endpoint, database: str, *, target: str = ""
 ) -> None:
     """Write down what is about to be built, or with `target` that it is about to take that name.
 
-    None: this is over. Of no execution (a script's own call), nothing is written.
+    Of no execution (a script's own call), nothing is written.
     """
-    if services.store.executions.find(execution_id) is None:
-        return
-    built = None
-    if database is not None:
+    if services.store.executions.find(execution_id) is not None:
         where = {"source": endpoint.id, "config": dict(endpoint.config), "host": endpoint.host}
         built = {**where, "database": database, "target": target}
-    services.store.executions.set_labels(execution_id, {BUILDING: built})
+        services.store.executions.set_labels(execution_id, {BUILDING: built})
 
 
 def filling(services: Services, execution_id: str, endpoint: Endpoint, database: str | None) -> None:
@@ -106,10 +103,10 @@ def drop_after_crash(services: Services, execution: Execution) -> None:
     services.store.executions.set_labels(execution.id, {BUILDING: None})
     if took:
         say(
-            f"{target} holds the restored backup. If there was one before, that is kept beside it, with"
+            f"{target} holds the restored backup. What it was before may still be kept beside it, with"
             " `_before_` in its name.",
             LogLevel.WARNING,
-            "Drop the old one when you have looked at the new one.",
+            "Drop the old one, if it is there, when you have looked at the new one.",
         )
     elif was_there:
         say(f"{what} was removed." + (f" {target} is as it was." if target else ""))
