@@ -116,11 +116,8 @@ class Definitions:
     def strip(
         self, database: str, *, only: Sequence[str] = tuple(_KINDS), but: Sequence[Sequence[str]] = ()
     ) -> None:
-        """Drop them; of what is in `only`, which are VIEW, ROUTINE, EVENT and TRIGGER.
-
-        Routines in `but`, which are about to be replaced, stay where they can be.
-        """
-        stay = {(type_name, name) for type_name, name in but} if self._replaces else set()
+        """Drop those whose kind (VIEW, ROUTINE, EVENT, TRIGGER) is in `only`; what `but` names stays."""
+        stay = {(type_name, name) for type_name, name in but}
         for kind in only:
             for type_name, name in self._named(database, kind):
                 if (type_name, name) in stay:

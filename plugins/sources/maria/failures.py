@@ -148,14 +148,15 @@ def failure(
             return make(connection, database, said)
     if "insufficent privileges" in text or "insufficient privileges" in text:
         return _NO_RIGHT(connection, database, said)
+    on = f" on {database!r}" if database else ""
     if status < 0:
         return ToolFailed(
-            f"{tool} was ended by signal {-status} while it worked on {database!r}.",
+            f"{tool} was ended by signal {-status} while it worked{on}.",
             remedy="See whether the machine ran out of memory, and run again.",
             exit_status=status,
         )
     return ToolFailed(
-        f"{tool} failed on {database!r} with exit status {status}" + (f": {said}" if said else "."),
+        f"{tool} failed{on} with exit status {status}" + (f": {said}" if said else "."),
         remedy=remedy or f"Correct what {tool} names, and run again; the server's log may say more.",
         exit_status=status,
     )

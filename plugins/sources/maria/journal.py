@@ -37,6 +37,7 @@ class Plan:
     new: dict[str, str] = field(default_factory=dict)
     routines: list[list[str]] = field(default_factory=list)
     """The new one's, by kind and name."""
+    old_routines: list[list[str]] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-_TRIGGER = b"\nDELIMITER ;;\n/*!50003 CREATE*/"
-_TABLE = b"\nCREATE TABLE `"
+_TRIGGER = b"\n/*!50003 CREATE*/"
 _EVENT = b"\n/*!50106 CREATE*/"
-_MARKS = (_TRIGGER, _TABLE, _EVENT)
-_KEPT = max(map(len, _MARKS))
+_TABLE = b"\nCREATE TABLE `"
+# Between these two lines stand triggers, events and routines, whose bodies may hold whatever they like.
+_BODY, _BODY_ENDS = b"\nDELIMITER ;;\n", b"\nDELIMITER ;\n"
+_OUTSIDE, _INSIDE = (_TABLE, _BODY), (_TRIGGER, _EVENT, _BODY_ENDS)
+_KEPT = max(map(len, (*_OUTSIDE, *_INSIDE)))
 _TABLE_ENDS = b"\n) "
 _MOST = 4 << 20
 """Bytes of a table's definition, or of a trigger's beginning, that are waited for at most."""
@@ -59,41 +61,58 @@ def without_own_name(
 
     With `resting` its events are made, and run no more.
     """
-    held = b"\n"  # so that a dump's very first line begins like any other
+    looker = _Looker(database, resting)
     first = True
     for chunk in chunks:
-        out, held = _looked_through(held + chunk, database, resting, is_last=False)
+        out = looker.feed(chunk)
         yield out[1:] if first and out else out
         first = first and not out
-    out, _ = _looked_through(held, database, resting, is_last=True)
+    out = looker.feed(b"", is_last=True)
     yield out[1:] if first else out
 
 
-def _looked_through(
-    data: bytes, database: str | None, resting: bool, *, is_last: bool
-) -> tuple[bytes, bytes]:
-    """What may go on, and what has to wait for what follows it."""
-    out: list[bytes] = []
-    at = 0
-    while True:
-        starts = [start for mark in _MARKS if (start := data.find(mark, at)) >= 0]
-        if not starts:
-            stop = len(data) if is_last else max(at, len(data) - _KEPT)
-            return b"".join([*out, data[at:stop]]), data[stop:]
-        start = min(starts)
-        out.append(data[at:start])
-        if data.startswith(_TRIGGER, start):
-            found = _trigger(data, start)
-        elif data.startswith(_EVENT, start):
-            found = _event(data, start, resting)
-        else:
-            found = _table(data, start, database)
-        if found is None:
-            if not is_last and len(data) - start < _MOST:
-                return b"".join(out), data[start:]
-            found = data[start : start + 1], start + 1
-        text, at = found
-        out.append(text)
+class _Looker:
+    """Looks through a dump chunk by chunk, and keeps what has to wait for what follows it."""
+
+    def __init__(self, database: str | None, resting: bool) -> None:
+        self._database = database
+        self._resting = resting
+        self._held = b"\n"  # so that a dump's very first line begins like any other
+        self._inside = False
+
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> bytes:
+        """Take a chunk; return what may go on."""
+        data = self._held + chunk
+        out: list[bytes] = []
+        at = 0
+        while True:
+            marks = _INSIDE if self._inside else _OUTSIDE
+            starts = [(start, mark) for mark in marks if (start := data.find(mark, at)) >= 0]
+            if not starts:
+                stop = len(data) if is_last else max(at, len(data) - _KEPT)
+                self._held = data[stop:]
+                return b"".join([*out, data[at:stop]])
+            start, mark = min(starts)
+            out.append(data[at:start])
+            found = self._found(data, start, mark)
+            if found is None:
+                if not is_last and len(data) - start < _MOST:
+                    self._held = data[start:]
+                    return b"".join(out)
+                found = data[start : start + 1], start + 1
+            text, at = found
+            out.append(text)
+
+    def _found(self, data: bytes, start: int, mark: bytes) -> tuple[bytes, int] | None:
+        """What stands for what the mark begins, and where that ends; None when it has not all come yet."""
+        if mark in (_BODY, _BODY_ENDS):
+            self._inside = mark == _BODY
+            return mark[:-1], start + len(mark) - 1  # the line feed may begin the next mark
+        if mark == _TRIGGER:
+            return _trigger(data, start)
+        if mark == _EVENT:
+            return _event(data, start, self._resting)
+        return _table(data, start, self._database)
 
 
 def _trigger(data: bytes, start: int) -> tuple[bytes, int] | None:

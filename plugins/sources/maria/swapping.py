@@ -30,6 +30,10 @@ def kept_name(database: str, beside: str) -> str:
     return fit(database, f"_before_{label}")
 
 
+# Routines stay until those that replace them are there: rights go with a routine that is dropped.
+_AT_ONCE = ("VIEW", "EVENT", "TRIGGER")
+
+
 class Swap:
     """Makes `beside` the database of that name. Raises `SourceError`s; no cancel ends it half-way."""
 
@@ -107,7 +111,8 @@ class Swap:
                 " for single procedures and functions.",
             )
         texts = (in_hex(held), in_hex(made))
-        return Plan(self._database, kept, old.words, tables, triggers, *texts, routines, grants or [])
+        before = self._definitions.routines(self._database)
+        return Plan(self._database, kept, old.words, tables, triggers, *texts, routines, before, grants or [])
 
     def _go_on(self, plan: Plan) -> None:
         """Do what is not done yet. Every step may be done again."""
@@ -120,8 +125,9 @@ class Swap:
             if lost := self._definitions.make_what_can_be(plan.kept, from_hex(plan.old)):
                 self._warn(f"Not all that {self._database} was made of could be kept in {plan.kept}.", lost)
             self._definitions.disable_events(plan.kept)  # it is kept as it was, and does nothing any more
-        self._definitions.strip(self._database, but=plan.routines)
+        self._definitions.strip(self._database, only=_AT_ONCE)
         self._definitions.make(self._database, from_hex(plan.new))
+        self._definitions.strip(self._database, only=["ROUTINE"], but=plan.routines)
         if failed := self._definitions.grant(plan.grants):
             self._warn(
                 f"Not all rights on single routines of {self._database} could be given again.",
@@ -141,8 +147,9 @@ class Swap:
                 self._definitions.strip(self._beside)
                 self._definitions.make(self._beside, from_hex(plan.new))
                 if plan.kept:
-                    self._definitions.strip(self._database)
+                    self._definitions.strip(self._database, only=_AT_ONCE)
                     lost = self._definitions.make_what_can_be(self._database, from_hex(plan.old))
+                    self._definitions.strip(self._database, only=["ROUTINE"], but=plan.old_routines)
                     self._definitions.grant(plan.grants)
                     if lost:
                         raise SourceError(lost)
@@ -153,7 +160,7 @@ class Swap:
         except SourceError as second:
             where = f" Its tables may be in {plan.kept!r}." if plan.kept else ""
             raise NotPutBack(
-                f"{error.message} Undoing that failed, too: {second.message} {self._database!r} may lack"
+                f"{_stopped(error)} Undoing that failed, too: {_stopped(second)} {self._database!r} may lack"
                 f" views, triggers, routines or events.{where} The table {TABLE} in {self._beside!r} holds"
                 " what they were.",
                 remedy=error.remedy,
@@ -202,3 +209,7 @@ class Swap:
 
     def _warn(self, words: str, details: str) -> None:
         self._context.log(words, LogLevel.WARNING, LogType.COMMAND, details)
+
+
+def _stopped(error: SourceError) -> str:
+    return error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."

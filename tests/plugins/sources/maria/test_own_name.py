@@ -41,6 +41,14 @@ DELIMITER ;;
 */;;
 DELIMITER ;
 DELIMITER ;;
+CREATE DEFINER=`root`@`localhost` PROCEDURE `p`()
+begin
+CREATE TABLE `made` (id int default nextval(`the ``shop```.`numbers`)
+) engine=innodb;
+CREATE TABLE `open` (a int);
+end ;;
+DELIMITER ;
+DELIMITER ;;
 /*!50106 CREATE*/ /*!50117 DEFINER=`root`@`localhost`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY
  ON COMPLETION NOT PRESERVE ENABLE COMMENT 'ON COMPLETION PRESERVE ENABLE' DO begin end */ ;;
 DELIMITER ;

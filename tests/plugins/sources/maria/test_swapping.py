@@ -178,6 +178,31 @@ def test_rights_on_single_routines_stay(server: Server, source: Callable[..., An
         server.sql("DROP USER 'app'@'%'; DROP ROLE clerks")
 
 
+def test_rights_on_single_routines_stay_when_a_swap_is_undone(
+    server: Server, source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, _ = two(server)
+    server.sql("CREATE USER 'app'@'%' IDENTIFIED BY 'x1'")
+    try:
+        server.sql("GRANT EXECUTE ON PROCEDURE shop.p TO 'app'@'%'")
+        server.sql("GRANT EXECUTE ON FUNCTION shop.f TO 'app'@'%'")
+        granted = sorted(server.sql("SHOW GRANTS FOR 'app'@'%'"))
+        made = Definitions.make
+
+        def late(self: Definitions, database: str, parts: dict[str, bytes], **more: Any) -> None:
+            made(self, database, parts, **more)
+            if database == "shop":
+                raise strongroom.SourceError("it broke", remedy="mend it")
+
+        monkeypatch.setattr(Definitions, "make", late)
+        with pytest.raises(strongroom.SourceError, match="it broke"):
+            source().replace("shop_r1", "shop")
+        assert sorted(server.sql("SHOW GRANTS FOR 'app'@'%'")) == granted
+        assert whole(server, "shop") == older
+    finally:
+        server.sql("DROP USER 'app'@'%'")
+
+
 def test_a_broken_old_database_can_be_replaced(
     server: Server, source: Callable[..., Any], around: Surroundings
 ) -> None:
