@@ -67,6 +67,7 @@ from engine.errors import (
     ToolMissing,
 )
 from engine.events import LogLevel, LogType
+from engine.units import counted, sentence
 
 API_VERSION = 1
 """Grows by one when a plugin written before would break."""
@@ -121,7 +122,9 @@ __all__ = [
     "ToolFailed",
     "ToolMissing",
     "__version__",
+    "counted",
     "field",
     "hookimpl",
     "look_into_each",
+    "sentence",
 ]

@@ -9,6 +9,7 @@ from enum import StrEnum
 from engine.archive.sidecar import Sidecar, open_fingerprint
 from engine.contract.adapters import Source
 from engine.errors import StreamError
+from engine.recovery.sets import is_of_server
 
 SAME = "It is what was backed up"
 
@@ -56,5 +57,5 @@ def compare(
     if differences := recorded.differences(found):
         return Comparison(Equality.DIFFERENT, f"It is not what was backed up: {'; '.join(differences)}.")
     # What belongs to the server is added to, and looked at by name alone.
-    same = "All of it is there, by name" if sidecar.database.startswith("(") else SAME
+    same = "All of it is there, by name" if is_of_server(sidecar.database) else SAME
     return Comparison(Equality.EQUAL, f"{same}: {recorded.words()}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from engine.archive.sidecar import Sidecar
@@ -61,17 +62,19 @@ def fit_names(
     Raises `ConfigError` or `UsageError` for one that no target can have: then nothing of the set is
     restored, for it was asked for wrongly. What else would fail one of them is told in its turn.
     """
-    for request in requests:
-        if request.as_name is None:
-            continue
-        endpoint = services.endpoints.get("source", request.to_source)
+    named = [request for request in requests if request.as_name is not None]
+    for (to_source, choices), group in groupby(named, lambda its: (its.to_source, its.choices)):
+        endpoint = services.endpoints.get("source", to_source)
         recorder.hide(*services.endpoints.secrets(endpoint))
-        with services.endpoints.open_source(
-            endpoint, cancel=cancel, owner=owner, choices=request.choices
-        ) as source:
-            try:
-                with suppress(SourceError):
-                    source.target_state(request.as_name)
-            except (ConfigError, UsageError) as error:
-                error.message += " Nothing of the set was restored."
-                raise
+        with services.endpoints.open_source(endpoint, cancel=cancel, owner=owner, choices=choices) as source:
+            for request in group:
+                _fit_name(source, request.as_name or "")
+
+
+def _fit_name(source: Source, name: str) -> None:
+    try:
+        with suppress(SourceError):
+            source.target_state(name)
+    except (ConfigError, UsageError) as error:
+        error.message += " Nothing of the set was restored."
+        raise

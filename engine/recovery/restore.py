@@ -33,6 +33,7 @@ from engine.recovery.fitting import fit
 from engine.recovery.loose import fetched_file, look_at
 from engine.recovery.requests import RestoreRequest
 from engine.recovery.retrieve import PROVEN, PROVEN_OR_NOT, Fetched, Retriever, not_proven
+from engine.recovery.sets import is_of_server
 from engine.signing import Verdict
 from engine.units import sentence, size_text
 
@@ -339,7 +340,7 @@ class _Restore:
             return f"In which state {database} is now could not be seen: {sentence(error)}"
         if before is TargetState.FILLED:
             return f"The old {database} is gone, as was asked for, and nothing is in its place."
-        if database.startswith("("):  # what belongs to the server has no state of its own
+        if is_of_server(database):  # it is added to, and has no state of its own
             return f"What of {database} had been made by then stays."
         if now is before:
             return f"{database} is {now}, as before."

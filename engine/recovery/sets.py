@@ -10,6 +10,11 @@ from engine.errors import NotFound, UsageError
 from engine.recovery.requests import RestoreRequest
 
 
+def is_of_server(database: str) -> bool:
+    """Whether it is what belongs to the server and to no database: its name stands in brackets."""
+    return database.startswith("(")
+
+
 def of_set(
     chosen: Backup,
     known: Sequence[Backup],
@@ -21,9 +26,9 @@ def of_set(
     """One request for each database of the set that `chosen` belongs to, as `wanted` otherwise.
 
     A database whose backup is gone from the destination of `chosen` is taken from another one. What
-    belongs to the server and to no database (its name stands in brackets) comes first: the others need
-    it. Raises `NotFound` for a database whose backup is nowhere, and `UsageError` for names that are not
-    in the set, that are not chosen, or that two would get.
+    belongs to the server and to no database comes first: the others need it. Raises `NotFound` for a
+    database whose backup is nowhere, and `UsageError` for names that are not in the set, that are not chosen,
+    or that two would get.
     """
     names = names or {}
     databases = chosen.sidecar.databases or (chosen.sidecar.database,)
@@ -53,5 +58,5 @@ def of_set(
     targets = [names.get(name, name) for name in picked]
     if twice := {name for name in targets if targets.count(name) > 1}:
         raise UsageError(f"Two databases would be restored as {', '.join(sorted(twice))}.")
-    picked.sort(key=lambda name: not name.startswith("("))
+    picked.sort(key=lambda name: not is_of_server(name))
     return [replace(wanted, backup_id=places[name].id, as_name=names.get(name)) for name in picked]

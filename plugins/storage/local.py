@@ -20,7 +20,8 @@ from pathlib import Path
 import pydantic
 
 import strongroom
-from plugins.storage import durable, mounts, names
+from plugins import durable
+from plugins.storage import mounts, names
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT}) if hasattr(errno, "EDQUOT") else frozenset({errno.ENOSPC})
 _Folders = list[Path]

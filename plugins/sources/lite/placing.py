@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
+from plugins import durable
 from plugins.sources.lite.opening import MAGIC, SIDE_SUFFIXES, connect, patiently, translated
 from plugins.sources.onefile.placing import (
-    WRITEBACK,
-    begin_writing,
     change_places,
     need_free,
     publish,
@@ -29,17 +28,11 @@ def write_beside(path: Path, chunks: Iterable[bytes], cancel: CancelToken) -> Pa
     On any error nothing is left. The kernel is kept writing it down, so that a sync afterwards is short.
     """
     temporary = temporary_name(path)
-    size = asked = 0
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with closing(durable.Writer(temporary)) as writer:
             for chunk in chunks:
                 cancel.raise_if_cancelled()
-                file.write(chunk)
-                size += len(chunk)
-                if size - asked >= WRITEBACK:
-                    begin_writing(file.fileno(), asked, size - asked)
-                    asked = size
+                writer.add(chunk)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise SourceError(

@@ -147,16 +147,19 @@ def has_sequences(client: Client, database: str) -> bool:
 
 def views_on(client: Client, database: str, left_out: Sequence[str]) -> dict[str, str]:
     """The views that use a table or view which is left out of a backup, each with one that it uses."""
-    found = {}
+    if not left_out:
+        return {}
     rows = client.ask(
         "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
         f" WHERE {is_name('TABLE_SCHEMA', database)};"
     )
-    for view, text in rows if left_out else ():
-        for name in left_out:
-            if view not in left_out and f"{identifier(database)}.{identifier(name)}" in text:
-                found[view] = name
-    return found
+    return {
+        view: name
+        for view, text in rows
+        if view not in left_out
+        for name in left_out
+        if f"{identifier(database)}.{identifier(name)}" in text
+    }
 
 
 def endless_events(client: Client, database: str) -> list[str]:
@@ -212,26 +215,23 @@ def count_rows(client: Client, database: str) -> Fingerprint:
     found = tables(client, database)
     if not found:
         return Fingerprint({}, consistent=True)
-    names = [f"{identifier(database)}.{identifier(name)}" for name in found]
-    if any(found[name] not in _ELSEWHERE for name in outside_snapshots(found)):
-        begin = "LOCK TABLES " + ", ".join(
-            f"{name} READ"
-            for name, engine in zip(names, found.values(), strict=True)
-            if engine not in _ELSEWHERE
-        )
+    # Of a table whose rows are another one's, or another server's, the dump tools write none.
+    own = {name: engine for name, engine in found.items() if engine not in _ELSEWHERE}
+    if outside_snapshots(own):
+        begin = "LOCK TABLES " + ", ".join(f"{identifier(database)}.{identifier(name)} READ" for name in own)
     else:
         begin = (
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
             " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
         )
     # Of a table with history, the dump holds that too, where the tool can write it.
-    kept = {f"{identifier(database)}.{identifier(name)}" for name in versioned(client, database)}
-    # Of a table whose rows are another one's, or another server's, the dump tools write none.
+    with_history = set(versioned(client, database))
     counts = "; ".join(
-        "SELECT 0"
-        if engine in _ELSEWHERE
-        else f"SELECT COUNT(*) FROM {name}{' FOR SYSTEM_TIME ALL' if name in kept else ''}"
-        for name, engine in zip(names, found.values(), strict=True)
+        f"SELECT COUNT(*) FROM {identifier(database)}.{identifier(name)}"
+        + (" FOR SYSTEM_TIME ALL" if name in with_history else "")
+        if name in own
+        else "SELECT 0"
+        for name in found
     )
     rows = client.ask(f"{begin}; {counts};", timeout=24 * 3600)
     return Fingerprint(

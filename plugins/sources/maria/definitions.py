@@ -30,22 +30,18 @@ _KINDS = {
     "EVENT": ("information_schema.EVENTS", "EVENT_SCHEMA", "EVENT_NAME", "'EVENT'"),
     "TRIGGER": ("information_schema.TRIGGERS", "TRIGGER_SCHEMA", "TRIGGER_NAME", "'TRIGGER'"),
 }
-
-
 PATIENCE = 60
 """Seconds that the server waits for those who hold a table: a transaction of theirs may take all day."""
-
-
-def waiting() -> str:
-    """The statement that limits how long the server waits."""
-    return f"SET SESSION lock_wait_timeout = {PATIENCE}; "
-
-
 # What the dump tools write ahead of a routine, and how it begins.
 _DROPPED = re.compile(
     rb"^/\*!50003 DROP (?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE) IF EXISTS .*? \*/;\n", re.MULTILINE
 )
 _CREATED = re.compile(rb"^(DELIMITER ;;\nCREATE )(?=DEFINER=)", re.MULTILINE)
+
+
+def waiting() -> str:
+    """The statement that limits how long the server waits."""
+    return f"SET SESSION lock_wait_timeout = {PATIENCE}; "
 
 
 class Definitions:

@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Plan:
-    """What a swap has to do. `kept` is "" where there is no old database; texts are hexadecimal.
+    """What a swap has to do. `kept` is "" where there is no old database.
 
     `made` are the words with which the database that is missing yet, `kept` or else `database`, is made.
     """
@@ -33,22 +33,13 @@ class Plan:
     """What RENAME TABLE moves, by the database that holds it."""
     triggers: dict[str, int]
     """How many each of these has."""
-    old: dict[str, str] = field(default_factory=dict)
-    new: dict[str, str] = field(default_factory=dict)
+    old: dict[str, bytes] = field(default_factory=dict)
+    new: dict[str, bytes] = field(default_factory=dict)
+    """The texts of each one's parts: bytes, for not all that the servers keep is text."""
     routines: list[list[str]] = field(default_factory=list)
     """The new one's, by kind and name."""
     old_routines: list[list[str]] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
-
-
-def in_hex(parts: dict[str, bytes]) -> dict[str, str]:
-    """Texts for a plan: the servers keep bytes that are no text."""
-    return {name: text.hex() for name, text in parts.items()}
-
-
-def from_hex(parts: dict[str, str]) -> dict[str, bytes]:
-    """A plan's texts."""
-    return {name: bytes.fromhex(text) for name, text in parts.items()}
 
 
 class Journal:
@@ -61,7 +52,7 @@ class Journal:
 
     def write(self, plan: Plan) -> None:
         """Write it down."""
-        text = json.dumps(asdict(plan)).encode("utf-8", "surrogatepass")
+        text = json.dumps(asdict(plan), default=bytes.hex).encode("utf-8", "surrogatepass")
         pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
         self._client.ask(
             f"CREATE TABLE {self._table}"
@@ -84,12 +75,12 @@ class Journal:
         if not rows or len(rows) != int(rows[0][0]) + 1:
             return None
         try:
-            return Plan(
-                **json.loads(
-                    bytes.fromhex("".join(piece for _, piece in rows)).decode("utf-8", "surrogatepass")
-                )
-            )
-        except (ValueError, TypeError) as error:
+            text = bytes.fromhex("".join(piece for _, piece in rows)).decode("utf-8", "surrogatepass")
+            values = json.loads(text)
+            for one in ("old", "new"):
+                values[one] = {part: bytes.fromhex(digits) for part, digits in values[one].items()}
+            return Plan(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SourceError(
                 f"The table {TABLE} in {self._beside!r} cannot be read: {error}.",
                 remedy="Look whether it is Strongroom's; it holds the plan of a swap.",

@@ -232,8 +232,6 @@ class MariaFamily(strongroom.Source):
         return self._swap(beside, database).run()
 
     def resume_replace(self, beside: str, database: str) -> bool:
-        if catalogue.options_of(self._client, beside) is None:
-            return True  # it goes as the last step
         return self._swap(beside, database).resume()
 
     def _swap(self, beside: str, database: str) -> Swap:

@@ -16,9 +16,9 @@ from plugins.sources.maria.catalogue import DatabaseOptions, is_name
 from plugins.sources.maria.client import Client
 from plugins.sources.maria.connection import fit, identifier
 from plugins.sources.maria.definitions import Definitions, waiting
-from plugins.sources.maria.journal import TABLE, Journal, Plan, from_hex, in_hex
+from plugins.sources.maria.journal import TABLE, Journal, Plan
 from plugins.sources.maria.tools import Found
-from strongroom import Context, DatabaseMissing, LogLevel, LogType, NotPutBack, SourceError
+from strongroom import Context, DatabaseMissing, LogLevel, LogType, NotPutBack, SourceError, sentence
 
 
 def kept_name(database: str, beside: str) -> str:
@@ -71,9 +71,9 @@ class Swap:
         return plan.kept or None
 
     def resume(self) -> bool:
-        """Finish what a process that died had begun; False when nothing was."""
+        """Finish what a process that died had begun; return whether it is done, False when nothing was."""
         if catalogue.options_of(self._client, self._beside) is None:
-            return False
+            return True  # it goes as the last step
         plan = self._journal.read()
         if plan is None:
             return False
@@ -91,7 +91,7 @@ class Swap:
         made, _ = self._definitions.take(self._beside, new, lenient=False)
         routines = self._definitions.routines(self._beside)
         if old is None:
-            return Plan(self._database, "", new.words, tables, triggers, new=in_hex(made), routines=routines)
+            return Plan(self._database, "", new.words, tables, triggers, new=made, routines=routines)
         kept = kept_name(self._database, self._beside)
         if catalogue.options_of(self._client, kept) is not None:
             raise SourceError(
@@ -110,9 +110,10 @@ class Swap:
                 "The user of the source may not read mysql.procs_priv. Grant EXECUTE again where it was given"
                 " for single procedures and functions.",
             )
-        texts = (in_hex(held), in_hex(made))
         before = self._definitions.routines(self._database)
-        return Plan(self._database, kept, old.words, tables, triggers, *texts, routines, before, grants or [])
+        return Plan(
+            self._database, kept, old.words, tables, triggers, held, made, routines, before, grants or []
+        )
 
     def _go_on(self, plan: Plan) -> None:
         """Do what is not done yet. Every step may be done again."""
@@ -122,11 +123,11 @@ class Swap:
             self._rename(plan, back=False)
         if plan.kept:
             self._definitions.strip(plan.kept)
-            if lost := self._definitions.make_what_can_be(plan.kept, from_hex(plan.old)):
+            if lost := self._definitions.make_what_can_be(plan.kept, plan.old):
                 self._warn(f"Not all that {self._database} was made of could be kept in {plan.kept}.", lost)
             self._definitions.disable_events(plan.kept)  # it is kept as it was, and does nothing any more
         self._definitions.strip(self._database, only=_AT_ONCE)
-        self._definitions.make(self._database, from_hex(plan.new))
+        self._definitions.make(self._database, plan.new)
         self._definitions.strip(self._database, only=["ROUTINE"], but=plan.routines)
         if failed := self._definitions.grant(plan.grants):
             self._warn(
@@ -145,10 +146,10 @@ class Swap:
                         self._definitions.strip(target, only=["TRIGGER"])
                 self._rename(plan, back=True)
                 self._definitions.strip(self._beside)
-                self._definitions.make(self._beside, from_hex(plan.new))
+                self._definitions.make(self._beside, plan.new)
                 if plan.kept:
                     self._definitions.strip(self._database, only=_AT_ONCE)
-                    lost = self._definitions.make_what_can_be(self._database, from_hex(plan.old))
+                    lost = self._definitions.make_what_can_be(self._database, plan.old)
                     self._definitions.strip(self._database, only=["ROUTINE"], but=plan.old_routines)
                     self._definitions.grant(plan.grants)
                     if lost:
@@ -160,7 +161,7 @@ class Swap:
         except SourceError as second:
             where = f" Its tables may be in {plan.kept!r}." if plan.kept else ""
             raise NotPutBack(
-                f"{_stopped(error)} Undoing that failed, too: {_stopped(second)} {self._database!r} may lack"
+                f"{sentence(error)} Undoing that failed, too: {sentence(second)} {self._database!r} may lack"
                 f" views, triggers, routines or events.{where} The table {TABLE} in {self._beside!r} holds"
                 " what they were.",
                 remedy=error.remedy,
@@ -170,7 +171,7 @@ class Swap:
         for database, wanted in plan.triggers.items():
             if self._definitions.triggers(database) == wanted:
                 continue
-            parts = from_hex(plan.new if database == self._beside else plan.old)
+            parts = plan.new if database == self._beside else plan.old
             lost = self._definitions.make_what_can_be(database, parts, only=["triggers"])
             if self._definitions.triggers(database) != wanted:
                 raise SourceError(lost or f"Triggers of {database!r} are missing.")
@@ -209,7 +210,3 @@ class Swap:
 
     def _warn(self, words: str, details: str) -> None:
         self._context.log(words, LogLevel.WARNING, LogType.COMMAND, details)
-
-
-def _stopped(error: SourceError) -> str:
-    return error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."

@@ -18,9 +18,6 @@ from strongroom import SourceError, TargetNotEmpty
 
 Suffixes = tuple[str, ...]
 
-WRITEBACK = 32 << 20
-"""Bytes after which the kernel is asked to begin writing."""
-
 
 def sides(path: Path, suffixes: Suffixes) -> list[Path]:
     """The files of the engine's own that lie beside `path`."""
@@ -90,13 +87,6 @@ def syncing(path: Path) -> Iterator[None]:
         synced = pool.submit(sync_file, path)
         yield
         synced.result()
-
-
-def begin_writing(descriptor: int, start: int, length: int) -> None:
-    """Have the kernel begin to write some bytes of a file to the disk, where it can be asked to."""
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from plugins.sources.postgres.failures import failure
 from plugins.sources.postgres.measuring import Measures
 from plugins.sources.postgres.tarring import Member, incomplete, refused, watched
 from plugins.sources.postgres.tools import Found
-from strongroom import ConnectionFailed, Dump, SourceError
+from strongroom import ConnectionFailed, Dump, SourceError, counted
 
 CLUSTER = "cluster"
 """The one 'database' of a physical source."""
@@ -65,8 +65,8 @@ def look(server: Server, config: ServerConfig) -> list[str]:
         )
     if int(tablespaces):
         raise SourceError(
-            f"The server has {_tablespaces(int(tablespaces))} of its own, which pg_basebackup cannot stream"
-            " as one.",
+            f"The server has {counted(int(tablespaces), 'tablespace')} of its own, which pg_basebackup cannot"
+            " stream as one.",
             remedy="Take the source postgresql for this server, or move what is in them to pg_default.",
         )
     _connect(server, user)
@@ -79,10 +79,6 @@ def look(server: Server, config: ServerConfig) -> list[str]:
     if outside != "0":
         notes.append("postgresql.conf and pg_hba.conf lie outside of the data directory and are in no backup")
     return notes
-
-
-def _tablespaces(count: int) -> str:
-    return "1 tablespace" if count == 1 else f"{count} tablespaces"
 
 
 def _connect(server: Server, user: str) -> None:

@@ -23,7 +23,7 @@ _REMEDY = "Restore again without the archive's rights (restore_privileges = fals
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One statement but for the database's name, for which `{}` stands; and what it is, in words."""
+    """One statement, ahead of and behind the database's name; and what it is, in words."""
 
     head: str
     tail: str
@@ -170,18 +170,18 @@ def give(server: Server, database: str, contents: Contents | None, *, owner: boo
     left = [*found.unknown]
     for each in found.each:  # while the database is ours
         if not each.is_right:
-            left += _tried(server, through, each, each.sql(database), roles)
+            left += _tried(server, through, each, database, roles)
     if owner and found.owner:
-        sql = f"ALTER DATABASE {identifier(database)} OWNER TO {identifier(found.owner)};"
-        what = Property("", "", f"owner {found.owner}", found.owner)
+        owned = f"OWNER TO {identifier(found.owner)}"
+        what = Property("ALTER DATABASE", owned, f"owner {found.owner}", found.owner)
         if found.owner in roles and not _acts_as(server, through, found.owner):
             # It could not be renamed then, and of others a right is not taken away: but in a notice only.
             left.append(f"{what.words} (whose rights {server.connection.user} does not have)")
         else:
-            left += _tried(server, through, what, sql, roles)
+            left += _tried(server, through, what, database, roles)
     for each in found.each if rights else ():
         if each.is_right:
-            left += _tried(server, through, each, each.sql(database), roles)
+            left += _tried(server, through, each, database, roles)
     if left:
         server.context.log(
             f"Not all that the backup says of the database itself could be set: {shown('; '.join(left[:8]))}"
@@ -192,12 +192,12 @@ def give(server: Server, database: str, contents: Contents | None, *, owner: boo
         )
 
 
-def _tried(server: Server, through: str, what: Property, sql: str, roles: Collection[str]) -> list[str]:
+def _tried(server: Server, through: str, what: Property, database: str, roles: Collection[str]) -> list[str]:
     """Run a statement; in words what could not be set, if it could not."""
     if what.role and what.role not in roles:
         return [f"{what.words} (no such role)"]
     try:
-        server.psql.ask(through, sql)
+        server.psql.ask(through, what.sql(database))
     except ConnectionFailed:
         raise
     except SourceError as error:

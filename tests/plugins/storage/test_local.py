@@ -17,7 +17,8 @@ import pytest
 import strongroom
 from engine.contract.config import build, split_secrets
 from engine.errors import ConfigError
-from plugins.storage import durable, mounts, names
+from plugins import durable
+from plugins.storage import mounts, names
 from plugins.storage.local import LocalFolder
 from strongroom.testing.readers import HookedReader, StreamReader, contents, context
 
