@@ -11,7 +11,7 @@ from engine.events import Status
 from engine.recovery.requests import RestoreRequest
 from engine.workspace import Workspace
 from tests.conftest import Bench, rows_of
-from tests.engine.recovery.test_restore import SOURCE, Restoring, services  # noqa: F401 - a fixture
+from tests.engine.recovery.conftest import SOURCE
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine.archive.backups import Backup
-from engine.cancellation import CancelToken
 from engine.contract.values import Fingerprint
 from engine.errors import (
     Cancelled,
@@ -26,79 +25,13 @@ from engine.errors import (
     Unproven,
     UsageError,
 )
-from engine.events import Event, Progress
-from engine.recorder import Recorder
+from engine.events import Progress
 from engine.recovery.comparing import Equality
-from engine.recovery.requests import RestoreRequest
-from engine.recovery.restore import Restored, perform_restore
 from engine.services import Services
-from engine.store.ids import new_id
 from engine.workspace import Workspace
 from plugins.sources.sqlite import Sqlite
 from tests.conftest import Bench, make_shop, rows_of
-
-SOURCE = "shop-nightly source"
-
-
-@pytest.fixture
-def services(workspace: Workspace) -> Services:
-    return workspace._services()
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    return tmp_path / "shop.sqlite"
-
-
-@pytest.fixture
-def backup(bench: Bench) -> Backup:
-    bench.run(bench.job())
-    return bench.workspace.catalogue.list()[0]
-
-
-@pytest.fixture
-def artifact(tmp_path: Path, backup: Backup) -> Path:
-    return tmp_path / "vault" / backup.artifact
-
-
-class Restoring:
-    """Restores on a workspace; keeps the log's lines and the events."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.cancel = CancelToken()
-        self.events: list[Event] = []
-        self.execution_id = ""
-
-    def __call__(self, backup: Backup, **options: object) -> Restored:
-        options.setdefault("to_source", SOURCE)
-        request = RestoreRequest(backup_id=backup.id, **options)  # type: ignore[arg-type]
-        assert RestoreRequest.from_labels({**request.to_labels(), "other": 1}) == request
-        self.execution_id = self.services.store.executions.add(new_id(), kind="restore").id
-        recorder = Recorder(self.execution_id, self.services.store, self.events.append)
-        return perform_restore(self.services, request, recorder, self.cancel, owner=self.execution_id)
-
-    @property
-    def log(self) -> list[str]:
-        return [line.entry.message for line in self.services.store.logs.list(self.execution_id)]
-
-
-@pytest.fixture
-def restore(services: Services) -> Restoring:
-    return Restoring(services)
-
-
-def spoil(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Change the live database after its backup; return what it holds now."""
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("DELETE FROM orders")
-        database.execute("INSERT INTO customers VALUES (99999, 'new since the backup')")
-    return rows_of(path)
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*.sqlite*"))
-
+from tests.engine.recovery.conftest import Restoring, assert_untouched, files, spoil
 
 # ------------------------------------------------------------------------------------------ success
 
@@ -170,13 +103,6 @@ def test_without_a_fingerprint_the_old_one_is_kept_and_named(bench: Bench, servi
 # --------------------------------------------------------------------------------- refused beforehand
 
 
-def assert_untouched(restore: Restoring, act: Callable[[], object], kind: type[StrongroomError]) -> str:
-    with pytest.raises(kind) as raised:
-        act()
-    assert "The target was not touched." in raised.value.message
-    return raised.value.message
-
-
 def test_what_is_there_is_not_replaced_unasked(restore: Restoring, backup: Backup, shop: Path) -> None:
     spoiled = spoil(shop)
     assert_untouched(restore, lambda: restore(backup), TargetNotEmpty)
@@ -212,20 +138,10 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Sqlite, method, touched)
 
 
-def resign(path: Path, services: Services, **changes: object) -> None:
-    document = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps(services.keys.signer().sign(document)))
-
-
 def unsign(path: Path) -> None:
     document = json.loads(path.read_text())
     del document["signature"]
     path.write_text(json.dumps(document))
-
-
-@pytest.fixture
-def sidecar(artifact: Path) -> Path:
-    return artifact.with_name(f"{artifact.name}.meta.json")
 
 
 def test_an_unsigned_backup_needs_the_flag_and_is_called_unproven(
@@ -493,135 +409,3 @@ def test_a_bug_of_an_adapter_still_says_the_state(
     monkeypatch.setattr(Sqlite, "restore", bug)
     with pytest.raises(StrongroomError, match=r"ValueError: oops.*copy was not made"):
         restore(backup, as_name="copy")
-
-
-# ------------------------------------------------------------------ sources that cannot swap by renaming
-
-
-@pytest.fixture
-def no_renaming(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sqlite, "can_replace", False)
-
-    def touched(*args: object) -> None:
-        raise AssertionError("this source cannot swap")
-
-    monkeypatch.setattr(Sqlite, "replace", touched)
-
-
-@pytest.mark.usefixtures("no_renaming")
-def test_without_renaming_the_old_one_goes_only_after_the_new_one_was_decoded(
-    restore: Restoring, backup: Backup, sidecar: Path, shop: Path
-) -> None:
-    before, spoiled = rows_of(shop), spoil(shop)
-    resign(sidecar, restore.services, dump_size=backup.sidecar.dump_size + 1)
-    assert_untouched(restore, lambda: restore(backup, overwrite=True), ChecksumMismatch)
-    assert rows_of(shop) == spoiled
-    resign(sidecar, restore.services, dump_size=backup.sidecar.dump_size)
-    restore(backup, overwrite=True)
-    assert rows_of(shop) == before
-
-
-@pytest.mark.usefixtures("no_renaming")
-@pytest.mark.parametrize("before", ["missing", "empty", "filled"])
-def test_without_renaming_a_failure_says_what_is_left(
-    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch, before: str
-) -> None:
-    def half(self: Sqlite, database: str, chunks: Iterable[bytes]) -> None:
-        with closing(sqlite3.connect(self.file_of(database))) as connection, connection:
-            connection.execute("CREATE TABLE half (a)")
-        raise ToolFailed("it broke", exit_status=1)
-
-    if before != "filled":
-        shop.unlink()
-    if before == "empty":
-        shop.touch()
-    monkeypatch.setattr(Sqlite, "restore", half)
-    words = {
-        "missing": "shop is missing, as before",
-        "empty": "holds what was restored so far",
-        "filled": "The old shop is gone",
-    }
-    with pytest.raises(ToolFailed, match=words[before]):
-        restore(backup, overwrite=True)
-    assert files(shop.parent) == (["shop.sqlite"] if before == "empty" else [])
-
-
-@pytest.mark.usefixtures("no_renaming")
-def test_what_somebody_put_there_meanwhile_is_never_dropped(
-    restore: Restoring, backup: Backup, shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = shop.with_name("copy.sqlite")
-    put_back = Sqlite.restore
-
-    def late(self: Sqlite, database: str, chunks: Iterable[bytes]) -> None:
-        make_shop(theirs, rows=3)
-        put_back(self, database, chunks)
-
-    monkeypatch.setattr(Sqlite, "restore", late)
-    assert_untouched(restore, lambda: restore(backup, as_name="copy"), TargetNotEmpty)
-    assert len(rows_of(theirs)["customers"]) == 3
-
-
-def test_the_stream_is_read_to_its_end_even_if_the_tool_stops_before(
-    restore: Restoring, backup: Backup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from engine.recovery.retrieve import Fetched
-
-    plain, ended = Fetched.plain, []
-
-    def watched(self: Fetched) -> Iterator[bytes]:
-        yield from plain(self)
-        ended.append(True)
-
-    put_back = Sqlite.restore
-
-    def content_early(self: Sqlite, database: str, chunks: Iterable[bytes]) -> None:
-        put_back(self, database, [b"".join([next(iter(chunks))])])
-
-    monkeypatch.setattr(Fetched, "plain", watched)
-    monkeypatch.setattr(Sqlite, "restore", content_early)
-    restore(backup, as_name="copy")
-    assert ended
-
-
-class Over(Sqlite):
-    """A source that takes a filled database itself, all or nothing, as its flag says."""
-
-    restores_over = True
-    undoes = True
-
-    def restore(self, database: str, chunks: Iterable[bytes]) -> None:
-        path = Path(self.config.path).with_name(f"{database}.sqlite")
-        whole = b"".join(chunks)
-        if self.undoes:
-            raise ToolFailed("the transaction was rolled back.", exit_status=1)
-        path.write_bytes(whole)
-
-
-@pytest.mark.parametrize(
-    ("undoes", "different", "state"),
-    [
-        (True, False, "shop is as it was."),
-        (False, True, "shop holds the backup now, and not what it held before."),
-    ],
-)
-def test_a_restore_within_a_filled_database_says_how_it_left_it(
-    restore: Restoring,
-    backup: Backup,
-    shop: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    undoes: bool,
-    different: bool,
-    state: str,
-) -> None:
-    monkeypatch.setattr(Sqlite, "restores_over", True)
-    monkeypatch.setattr(Sqlite, "undoes", undoes)
-    monkeypatch.setattr(Sqlite, "restore", Over.restore)
-    if different:
-        other = Fingerprint({"customers": 1}, consistent=True)
-        monkeypatch.setattr(Sqlite, "fingerprint", lambda self, database: other)
-    before = spoil(shop)
-    with pytest.raises(StrongroomError) as caught:
-        restore(backup, overwrite=True)
-    assert str(caught.value).endswith(state)
-    assert (rows_of(shop) == before) is undoes

@@ -11,7 +11,7 @@ from plugins.sources.keyvalue.tools import Release
 from plugins.sources.keyvalue.walking import unpacked
 from strongroom import DumpIncomplete
 from tests.parts.redis import Server, running
-from tests.plugins.sources.keyvalue.test_redis import fill
+from tests.plugins.sources.keyvalue.conftest import fill
 
 
 def read(data: bytes, size: int = 1 << 20) -> RdbReader:
